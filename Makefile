@@ -1,0 +1,63 @@
+# The front door. `make` lists the targets. Each installs the Debian packages it needs that are not there yet
+# (scripts/install-packages.sh: as root, or with sudo) and asks nothing.
+#
+# Variables: JOBS    how much is compiled and tested at once (number of cores)
+#            TESTS   only the tests whose name matches this regular expression: make test TESTS=unit
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+JOBS ?= $(shell nproc)
+TESTS ?= .
+
+# The LLVM version that scripts/install-packages.sh installs, before any other on the machine.
+export PATH := /usr/lib/llvm-19/bin:$(PATH)
+
+packages = scripts/install-packages.sh
+build = cmake --preset $(1) && cmake --build --preset $(1) -j $(JOBS)
+cpp_files = find src tests -name '*.[ch]pp' -print0
+
+.PHONY: help build demo test test-all format lint clean
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1 \2/p' Makefile | while read -r name text; do printf 'make %-10s%s\n' "$$name" "$$text"; done
+
+build: ## the release binary for this machine, at build/lockkeeper
+	$(packages) build
+	$(call build,release)
+	cmake --install build/release --prefix build/release/installed
+	install -m 755 build/release/installed/bin/lockkeeper build/lockkeeper
+	build/lockkeeper --version
+
+demo: ## a database, migrations, a rolling deploy: what Lockkeeper does, on this machine
+	$(packages) build demo
+	$(MAKE) build
+	scripts/demo.sh build/lockkeeper
+
+test: ## everything that a change must pass, with sanitizers (about 15 minutes on two cores)
+	$(packages) build test fuzz
+	$(call build,dev)
+	scripts/run-ctest.sh build/dev -j $(JOBS) -LE long -R '$(TESTS)'
+	$(call build,fuzz)
+	tests/fuzz/run.sh build/fuzz
+
+test-all: ## what takes longer: every supported PostgreSQL version, poolers, clang-tidy
+	$(packages) build test fuzz long
+	$(call build,dev)
+	scripts/run-ctest.sh build/dev -j $(JOBS) -L long -R '$(TESTS)'
+	$(MAKE) lint
+
+format: ## formats the sources in place
+	$(packages) test
+	$(cpp_files) | xargs -0 clang-format -i
+
+lint: ## formatting, shell scripts, clang-tidy
+	$(packages) build test
+	tests/checks/sources.sh format
+	tests/checks/sources.sh shell
+	$(call build,tidy)
+
+clean: ## removes build/ and dist/
+	rm -rf build dist

@@ -1,0 +1,272 @@
+#include "app/context.hpp"
+
+#include <array>
+#include <iostream>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "config/database_source.hpp"
+#include "files/directory.hpp"
+#include "pg/connect.hpp"
+#include "pg/doctor.hpp"
+#include "util/interrupt.hpp"
+#include "version.hpp"
+
+namespace lockkeeper::app {
+
+namespace {
+
+using util::Error;
+using util::ErrorInfo;
+using util::Outcome;
+
+/// Ours go first, so that a URL that sets them wins: libpq takes the last of two equal keywords.
+constexpr std::array k_connection_defaults = {
+    std::pair{"keepalives", "1"},       std::pair{"keepalives_idle", "15"},     std::pair{"keepalives_interval", "5"},
+    std::pair{"keepalives_count", "3"}, std::pair{"tcp_user_timeout", "30000"},
+};
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : std::string("unknown");
+}
+
+pg::Address to_address(const Context& context, const config::DatabaseAddress& given, Session::Use use) {
+  pg::Address address;
+  for (const auto& [keyword, value] : k_connection_defaults) {
+    if (given.find(keyword) == nullptr) {
+      address.parameters.emplace_back(keyword, value);
+    }
+  }
+  if (given.multi_host && use == Session::Use::write && given.find("target_session_attrs") == nullptr) {
+    address.parameters.emplace_back("target_session_attrs", "read-write");
+  }
+  for (const auto& [keyword, value] : given.parameters) {
+    if (keyword != "application_name" && keyword != "client_encoding") {
+      address.parameters.emplace_back(keyword, value);
+    }
+  }
+  address.parameters.emplace_back("application_name",
+                                  fmt::format("lockkeeper/{} {}", k_version, context.settings.command));
+  address.parameters.emplace_back("client_encoding", "UTF8");
+  address.password = given.password;
+  address.has_password = given.has_password;
+  return address;
+}
+
+void tell_notes(Context& context, const config::DatabaseAddress& address) {
+  for (const std::string& note : address.notes) {
+    context.observer.on(core::Note{.level = core::Level::info, .message = note});
+  }
+}
+
+void require_usable(const Context& context, const core::Server& server, Session::Use use) {
+  if (server.version_number < pg::k_oldest_server) {
+    throw Error(Outcome::unsupported_server, fmt::format("PostgreSQL {} is too old", server.version),
+                "Lockkeeper needs PostgreSQL 13 or later.");
+  }
+  if (use == Session::Use::read) {
+    return;
+  }
+  if (server.in_recovery) {
+    throw Error(Outcome::unsupported_server, "the server is a standby: it only allows reading",
+                "Give the address of the primary; a URL with several hosts finds it by itself.");
+  }
+  if (server.read_only) {
+    throw Error(Outcome::unsupported_server, "transactions are read-only here (default_transaction_read_only)",
+                "Reset default_transaction_read_only for this role or database.");
+  }
+  if (server.pooled && !context.settings.session_pooler) {
+    throw Error(
+        Outcome::unsupported_server,
+        "there is a connection pooler in between: another backend answers than the one that we connected to",
+        "Give a direct URL, without the pooler, in DIRECT_URL. If the pooler keeps one backend for a whole session, "
+        "say so with --pooler session.");
+  }
+}
+
+/// `wait` waits for the server as long as for the migrations.
+util::Duration connect_wait(const config::Settings& settings) {
+  return settings.command == "wait" ? settings.wait_timeout : settings.connect_wait;
+}
+
+pg::DatabaseSettings database_settings(const Context& context, const std::string& search_path) {
+  const config::Settings& settings = context.settings;
+  return {.history = {.schema = settings.history_schema,
+                      .table = settings.history_table,
+                      .readers = settings.history_readers},
+          .session = {.role = settings.role, .search_path = search_path, .session_pooler = settings.session_pooler},
+          .runner = fmt::format("lockkeeper/{} {}", k_version, host_name()),
+          .environment = settings.environment};
+}
+
+}  // namespace
+
+StageTimer::StageTimer(Context& context, std::string stage)
+    : m_context(context), m_stage(std::move(stage)), m_begin(context.clock.now()) {}
+
+StageTimer::~StageTimer() {
+  const auto duration = m_context.clock.now() - m_begin;
+  for (core::StageTime& stage : m_context.report.stages) {
+    if (stage.stage == m_stage) {
+      stage.duration += duration;
+      return;
+    }
+  }
+  m_context.report.stages.push_back({.stage = m_stage, .duration = duration});
+}
+
+Session::Session(Context& context, Use use) {
+  const StageTimer timer(context, "connect");
+  const util::SteadyTime begin = context.clock.now();
+  const config::Settings& settings = context.settings;
+  std::optional<config::DatabaseAddress> last;
+  const auto read_address = [&] {
+    config::DatabaseAddress address = config::read_database_address(settings.database, context.environment);
+    if (!last) {
+      tell_notes(context, address);
+    }
+    last = std::move(address);
+    return to_address(context, *last, use);
+  };
+  const pg::ConnectRequest request{
+      .read_address = read_address,
+      .source_may_change = settings.database && settings.database->kind == config::DatabaseSource::Kind::file,
+      .limits = {.wait = connect_wait(settings), .attempt = settings.connect_timeout, .auth_wait = settings.auth_wait},
+      .deadline = context.deadline};
+  m_connection = std::make_unique<pg::Connection>(pg::connect(request, context.clock, context.observer));
+  m_connection->set_deadline(context.deadline);
+  m_database = std::make_unique<pg::Database>(*m_connection, database_settings(context, last->search_path_schema),
+                                              context.observer);
+  m_snapshot = m_database->read();
+  context.report.database = m_snapshot.server.database;
+  context.observer.on(core::Connected{.target = m_connection->target(),
+                                      .database = m_snapshot.server.database,
+                                      .user = m_snapshot.server.user,
+                                      .server_version = m_snapshot.server.version,
+                                      .duration = context.clock.now() - begin});
+  require_usable(context, m_snapshot.server, use);
+}
+
+core::Run make_run(Context& context, Session& session) {
+  return {.database = session.database(),
+          .observer = context.observer,
+          .clock = context.clock,
+          .limits = context.settings.limits,
+          .deadline = context.deadline,
+          .report = context.report};
+}
+
+std::vector<core::Migration> scan_files(Context& context) {
+  std::vector<core::Migration> files = files::scan(context.settings.migrations);
+  context.report.known = files.size();
+  return files;
+}
+
+void parse_all(std::vector<core::Migration>& files) {
+  std::vector<core::Migration*> all;
+  all.reserve(files.size());
+  for (core::Migration& migration : files) {
+    all.push_back(&migration);
+  }
+  files::parse(all);
+}
+
+core::Plan plan_run(Context& context, std::vector<core::Migration>& files, const core::History& history) {
+  const StageTimer timer(context, "plan");
+  core::Plan plan = core::make_plan(files, history, context.settings.policy);
+  std::vector<core::Migration*> pending;
+  for (const core::Step& step : plan.steps) {
+    pending.push_back(step.migration);
+  }
+  files::parse(pending);
+  core::select_phase(plan, context.settings.policy.phase);
+  core::check_resume(plan);
+
+  core::Report& report = context.report;
+  if (!report.version_from) {
+    report.version_from = plan.newest.str();
+  }
+  report.version_to = plan.newest.str();
+  report.pending = plan.steps.size() + plan.out_of_order;
+  report.ahead = plan.ahead;
+  report.half_done = plan.half_done;
+  report.checksum_mismatches = plan.checksum_mismatches;
+  context.observer.on(core::PlanMade{.known = plan.known,
+                                     .applied = plan.applied,
+                                     .pending = *report.pending,
+                                     .ahead = plan.ahead,
+                                     .version = plan.newest.str()});
+  return plan;
+}
+
+void throw_findings(Context& context, const core::Plan& plan) {
+  std::vector<ErrorInfo> errors;
+  for (const core::Finding& finding : plan.findings) {
+    if (finding.is_error) {
+      errors.push_back(finding.info);
+    } else {
+      context.observer.on(core::Note{.level = core::Level::warning, .message = to_string(finding.info)});
+    }
+  }
+  if (!errors.empty()) {
+    throw_all(errors);
+  }
+}
+
+void throw_all(const std::vector<ErrorInfo>& errors) {
+  ErrorInfo first = errors.front();
+  for (std::size_t i = 1; i < errors.size(); ++i) {
+    ErrorInfo other = errors[i];
+    other.hint.clear();
+    first.detail += (first.detail.empty() ? "" : "\n") + ("also: " + to_string(other));
+  }
+  throw Error(std::move(first));
+}
+
+void refuse_if_forbidden(const Context& context) {
+  const auto& rules = context.settings.environment_rules;
+  if (!rules) {
+    return;
+  }
+  for (const std::string& command : rules->forbid) {
+    if (command == context.settings.command) {
+      throw Error(Outcome::policy, fmt::format("the environment {} forbids `{}`", rules->name, command),
+                  fmt::format("It stands under `forbid` in {}.", context.settings.config_file));
+    }
+  }
+}
+
+void confirm(Context& context, const std::string& question) {
+  if (context.settings.yes || !context.interactive) {
+    return;
+  }
+  std::fputs((question + " [y/N] ").c_str(), stderr);
+  std::fflush(stderr);
+  std::string answer;
+  for (char c = 0; ::read(STDIN_FILENO, &c, 1) == 1 && c != '\n';) {  // interrupted by a signal: no answer, so no
+    answer += c;
+  }
+  util::throw_if_interrupted();
+  if (answer != "y" && answer != "Y" && answer != "yes") {
+    throw Error(Outcome::policy, "the answer was no; nothing was changed");
+  }
+}
+
+std::string where(const Context& context, Session& session) {
+  std::string text = fmt::format("database {} ({})", session.snapshot().server.database, session.connection().target());
+  if (!context.settings.environment.empty()) {
+    text += fmt::format(" of environment {}", context.settings.environment);
+  }
+  return text;
+}
+
+void print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw Error(Outcome::internal, "cannot write to standard output");
+  }
+}
+
+}  // namespace lockkeeper::app

@@ -1,0 +1,299 @@
+#include "app/run.hpp"
+
+#include <array>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <span>
+#include <sstream>
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "app/commands.hpp"
+#include "config/load.hpp"
+#include "config/option_table.hpp"
+#include "observe/log.hpp"
+#include "observe/metrics.hpp"
+#include "observe/push.hpp"
+#include "observe/terminal.hpp"
+#include "observe/termination.hpp"
+#include "util/interrupt.hpp"
+#include "util/text.hpp"
+#include "version.hpp"
+
+namespace lockkeeper::app {
+
+namespace {
+
+using config::Settings;
+using util::Error;
+using util::ErrorInfo;
+using util::Outcome;
+
+struct CommandFunction {
+  std::string_view name;
+  Outcome (*call)(Context&);
+};
+
+constexpr std::array k_functions = {
+    CommandFunction{"up", up},           CommandFunction{"plan", plan},         CommandFunction{"status", status},
+    CommandFunction{"verify", verify},   CommandFunction{"check", check},       CommandFunction{"wait", wait},
+    CommandFunction{"down", down},       CommandFunction{"baseline", baseline}, CommandFunction{"repair", repair},
+    CommandFunction{"grants", grants},   CommandFunction{"doctor", doctor},     CommandFunction{"new", new_migration},
+    CommandFunction{"explain", explain},
+};
+
+bool colour_allowed(const config::Environment& environment) {
+  const auto term = config::find_variable(environment, "TERM");
+  return !config::find_variable(environment, "NO_COLOR") && term != "dumb";
+}
+
+std::unique_ptr<core::Observer> make_observer(const Settings& settings, const util::Clock& clock, bool colour) {
+  const bool terminal = ::isatty(STDERR_FILENO) != 0;
+  const bool text = settings.log_format == config::LogFormat::text ||
+                    (settings.log_format == config::LogFormat::automatic && terminal);
+  if (text && terminal) {
+    return std::make_unique<observe::TerminalObserver>(
+        clock, observe::TerminalOptions{.colour = colour, .interactive = true, .verbose = settings.verbose});
+  }
+  return std::make_unique<observe::LogObserver>(clock, text ? observe::LogStyle::text : observe::LogStyle::json,
+                                                settings.verbose ? core::Level::debug : core::Level::info);
+}
+
+/// Commands whose result is their output do not end with a record of the run; an error is shown all the same.
+bool tells_story(const std::string& command) {
+  return command == "up" || command == "down" || command == "baseline" || command == "repair" || command == "check" ||
+         command == "wait";
+}
+
+/// The command, with whatever it throws turned into the report's outcome.
+void execute(Context& context) {
+  try {
+    for (const CommandFunction& command : k_functions) {
+      if (command.name == context.settings.command) {
+        context.report.outcome = command.call(context);
+        return;
+      }
+    }
+    throw Error(Outcome::internal, fmt::format("no function for command {}", context.settings.command));
+  } catch (const Error& error) {
+    context.report.outcome = error.info().outcome;
+    context.report.error = error.info();
+  } catch (const std::bad_alloc&) {
+    context.report.error = ErrorInfo{.outcome = Outcome::internal, .message = "out of memory"};
+    context.report.outcome = Outcome::internal;
+  } catch (const std::exception& error) {
+    context.report.error = ErrorInfo{.outcome = Outcome::internal, .message = error.what()};
+    context.report.outcome = Outcome::internal;
+  }
+}
+
+util::Secret read_secret_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file) {
+    throw Error(Outcome::config, fmt::format("cannot read {}", path));
+  }
+  return util::Secret(std::string(util::trim(text.str())));
+}
+
+/// The group key beside `job`.
+observe::MetricLabels group_labels(const Context& context) {
+  return {{"namespace", context.settings.metrics.name_space},
+          {"database", context.report.database},
+          {"environment", context.settings.environment}};
+}
+
+std::optional<std::string> push_metrics(const Context& context, const std::string& body) {
+  const config::MetricsSettings& metrics = context.settings.metrics;
+  observe::PushTarget target{.url = metrics.url,
+                             .job = metrics.job,
+                             .labels = group_labels(context),
+                             .username = metrics.username,
+                             .ca_file = metrics.ca_file,
+                             .connect_timeout = metrics.connect_timeout,
+                             .timeout = metrics.timeout};
+  try {
+    if (!metrics.password_file.empty()) {
+      target.password = read_secret_file(metrics.password_file);
+    }
+    if (!metrics.bearer_token_file.empty()) {
+      target.bearer_token = read_secret_file(metrics.bearer_token_file);
+    }
+  } catch (const Error& error) {
+    return error.info().message;
+  }
+  const bool success = context.report.outcome == Outcome::ok;
+  return observe::push(target, success ? observe::PushMode::replace : observe::PushMode::merge, body);
+}
+
+/// A failure here is a warning; only --metrics-required makes it the run's outcome, and only of a run that went well.
+void deliver_metrics(Context& context) {
+  const config::MetricsSettings& metrics = context.settings.metrics;
+  if (metrics.url.empty() && metrics.file.empty()) {
+    return;
+  }
+  std::vector<std::string> warnings;
+  if (context.report.database.empty()) {
+    warnings.emplace_back("metrics are not delivered: the database was never reached, so its name is not known");
+  } else {
+    if (!metrics.file.empty()) {
+      // A file has no group key: what identifies the run stands on each sample.
+      const std::string labelled = observe::serialize(context.report, group_labels(context));
+      if (auto warning = observe::write_metrics_file(metrics.file, labelled)) {
+        warnings.push_back(std::move(*warning));
+      }
+    }
+    if (!metrics.url.empty()) {
+      if (auto warning = push_metrics(context, observe::serialize(context.report))) {
+        warnings.push_back(std::move(*warning));
+      }
+    }
+  }
+  for (const std::string& warning : warnings) {
+    context.observer.on(core::Note{.level = core::Level::warning, .message = warning});
+  }
+  if (!warnings.empty() && metrics.required && context.report.outcome == Outcome::ok) {
+    context.report.outcome = Outcome::metrics_required;
+    context.report.error = ErrorInfo{.outcome = Outcome::metrics_required,
+                                     .message = "the metrics were not delivered: " + warnings.front(),
+                                     .hint = "The migrations are applied. --metrics-required makes this an error."};
+  }
+}
+
+bool delivers_metrics(const std::string& command) {
+  return command == "up" || command == "down";
+}
+
+void show_error(const Context& context) {
+  if (context.report.error && !tells_story(context.settings.command)) {
+    // A wrong command line is read by people; commands without a database have no --log-format.
+    const bool for_people =
+        context.report.outcome == Outcome::usage || !config::find_command(context.settings.command)->needs_database;
+    if (for_people || ::isatty(STDERR_FILENO) != 0) {
+      std::fputs((observe::render_error(*context.report.error, context.stderr_colour) + "\n").c_str(), stderr);
+    } else {
+      context.observer.on(core::RunFinished{context.report});
+    }
+  }
+}
+
+int run_command(const config::LoadResult& loaded) {
+  util::SystemClock clock;
+  const Settings& settings = loaded.settings;
+  const bool colour = colour_allowed(loaded.environment);
+  const auto observer = make_observer(settings, clock, colour);
+  core::Report report;
+  report.command = settings.command;
+  report.tool_version = k_version;
+  report.environment = settings.environment;
+  report.started = clock.wall();
+  const util::SteadyTime begin = clock.now();
+  Context context{.settings = settings,
+                  .environment = loaded.environment,
+                  .clock = clock,
+                  .observer = *observer,
+                  .report = report,
+                  .deadline = util::Deadline::after_or_never(clock, settings.limits.deadline),
+                  .interactive = ::isatty(STDIN_FILENO) != 0 && ::isatty(STDERR_FILENO) != 0,
+                  .stdout_colour = colour && ::isatty(STDOUT_FILENO) != 0,
+                  .stderr_colour = colour && ::isatty(STDERR_FILENO) != 0};
+  if (tells_story(settings.command)) {
+    observer->on(core::RunStarted{.command = settings.command,
+                                  .tool_version = std::string(k_version),
+                                  .environment = settings.environment,
+                                  .url_source = settings.database ? settings.database->description : ""});
+  }
+  execute(context);
+  report.duration = clock.now() - begin;
+  if (delivers_metrics(settings.command)) {
+    deliver_metrics(context);
+  }
+  if (config::find_command(settings.command)->needs_database) {
+    if (auto warning = observe::write_termination_message(settings.termination_log, report)) {
+      observer->on(core::Note{.level = core::Level::warning, .message = *warning});
+    }
+  }
+  if (tells_story(settings.command)) {
+    observer->on(core::RunFinished{report});
+  } else {
+    show_error(context);
+  }
+  return util::exit_code(report.outcome).code;
+}
+
+/// An option's value when the settings as a whole are not to be had: from the flag, else from the variable.
+std::string early_value(std::span<const char* const> arguments, const config::Environment& environment,
+                        std::string_view option) {
+  const std::string flag = config::flag_name(*config::find_option(option));
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string_view argument = arguments[i];
+    if (argument == flag && i + 1 < arguments.size()) {
+      return arguments[i + 1];
+    }
+    if (argument.starts_with(flag + "=")) {
+      return std::string(argument.substr(flag.size() + 1));
+    }
+  }
+  return config::find_variable(environment, config::variable_name(*config::find_option(option))).value_or("");
+}
+
+/// Errors before there are settings, such as a broken lockkeeper.yaml.
+int fail_early(const ErrorInfo& info, std::span<const char* const> arguments, const config::Environment& environment) {
+  util::SystemClock clock;
+  core::Report report;
+  report.tool_version = k_version;
+  report.outcome = info.outcome;
+  report.error = info;
+  report.started = clock.wall();
+  const std::string format = early_value(arguments, environment, "log-format");
+  const bool text = format == "text" || (format != "json" && ::isatty(STDERR_FILENO) != 0);
+  if (info.outcome == Outcome::usage || text) {
+    std::fputs((observe::render_error(info, false) + "\n").c_str(), stderr);
+  } else {
+    observe::LogObserver(clock, observe::LogStyle::json).on(core::RunFinished{report});
+  }
+  if (info.outcome != Outcome::usage) {
+    observe::write_termination_message(early_value(arguments, environment, "termination-log"), report);
+  }
+  return util::exit_code(info.outcome).code;
+}
+
+std::string version_text(bool verbose) {
+  std::string text = fmt::format("lockkeeper {}\n", k_version);
+  if (verbose) {
+    text += fmt::format("libpq {}\n", PQlibVersion());
+  }
+  return text;
+}
+
+}  // namespace
+
+int run(int argc, const char* const* argv, const char* const* envp) {
+  const std::span<const char* const> arguments(argv, static_cast<std::size_t>(argc));
+  const config::Environment environment = config::capture(envp);
+  try {
+    util::install_interrupt_handlers();
+    const config::LoadResult loaded = config::load(argc, argv, environment, ::isatty(STDIN_FILENO) != 0);
+    switch (loaded.action) {
+      case config::LoadResult::Action::print: print(loaded.text); return 0;
+      case config::LoadResult::Action::version: print(version_text(loaded.settings.verbose)); return 0;
+      case config::LoadResult::Action::run: break;
+    }
+    for (const auto& [name, value] : loaded.dotenv) {
+      ::setenv(name.c_str(), value.c_str(), 0);  // libpq reads PGHOST and its like by itself
+    }
+    return run_command(loaded);
+  } catch (const Error& error) {
+    return fail_early(error.info(), arguments, environment);
+  } catch (const std::exception& error) {
+    return fail_early({.outcome = Outcome::internal, .message = error.what()}, arguments, environment);
+  }
+}
+
+}  // namespace lockkeeper::app

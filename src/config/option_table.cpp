@@ -1,0 +1,801 @@
+#include "config/option_table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "util/duration.hpp"
+#include "util/text.hpp"
+
+namespace lockkeeper::config {
+namespace {
+
+constexpr CommandSet k_up = 1U << 0U;
+constexpr CommandSet k_plan = 1U << 1U;
+constexpr CommandSet k_status = 1U << 2U;
+constexpr CommandSet k_verify = 1U << 3U;
+constexpr CommandSet k_check = 1U << 4U;
+constexpr CommandSet k_wait = 1U << 5U;
+constexpr CommandSet k_down = 1U << 6U;
+constexpr CommandSet k_baseline = 1U << 7U;
+constexpr CommandSet k_repair = 1U << 8U;
+constexpr CommandSet k_grants = 1U << 9U;
+constexpr CommandSet k_doctor = 1U << 10U;
+constexpr CommandSet k_new = 1U << 11U;
+constexpr CommandSet k_explain = 1U << 12U;
+
+constexpr CommandSet k_planning = k_up | k_plan | k_check | k_wait;
+constexpr CommandSet k_changing = k_up | k_down | k_baseline | k_repair;
+constexpr CommandSet k_with_database = k_planning | k_changing | k_status | k_verify | k_doctor;
+constexpr CommandSet k_with_files = k_with_database | k_new;
+constexpr CommandSet k_configured = k_with_database | k_grants | k_new;
+
+constexpr auto k_commands = std::to_array<CommandRow>({
+    {"up", "", "the deploy step: connect, plan, lock, apply, verify, report", true, true, k_up},
+    {"plan", "", "show what `up` would do, statement by statement", false, true, k_plan},
+    {"status", "", "list the migrations and the state of each", false, true, k_status},
+    {"verify", "", "check that applied files are unchanged and every `expect:` still holds", false, true, k_verify},
+    {"check", "", "exit 0 when nothing is pending, 3 when something is", false, true, k_check},
+    {"wait", "", "wait until nothing is pending, for init containers", false, true, k_wait},
+    {"down", "", "roll back the newest migration, guarded against data loss", true, true, k_down},
+    {"baseline", "", "record migrations as applied without running them", true, true, k_baseline},
+    {"repair", "VERSION", "record that a changed applied file is meant", true, true, k_repair},
+    {"grants", "", "print the GRANT script for the roles that are needed", false, false, k_grants},
+    {"doctor", "", "say what would work and what would not: connection, roles, grants, pooler", false, true, k_doctor},
+    {"new", "NAME", "create a migration directory", false, false, k_new},
+    {"explain", "[CODE]", "say what an exit code means and what to do", false, false, k_explain},
+});
+
+// In the order of the enums they are cast to.
+constexpr std::array<std::string_view, 3> k_on_ahead{"ok", "warn", "fail"};
+constexpr std::array<std::string_view, 2> k_on_out_of_order{"fail", "apply"};
+constexpr std::array<std::string_view, 2> k_on_missing{"fail", "ignore"};
+constexpr std::array<std::string_view, 3> k_phases{"pre", "post", "all"};
+constexpr std::array<std::string_view, 2> k_poolers{"transaction", "session"};
+constexpr std::array<std::string_view, 3> k_formats{"table", "json", "markdown"};
+constexpr std::array<std::string_view, 2> k_log_formats{"text", "json"};
+
+DatabaseSource named_variable(const std::string& name) {
+  return {DatabaseSource::Kind::variable, name, "environment variable " + name};
+}
+
+DatabaseSource named_file(const std::string& path) {
+  return {DatabaseSource::Kind::file, path, "file " + path};
+}
+
+constexpr auto k_options = std::to_array<OptionRow>({
+    {.name = "migrations",
+     .type = ValueType::path,
+     .argument = "DIR",
+     .fallback = "migrations",
+     .help = "directory with the migrations",
+     .group = OptionGroup::files,
+     .used_by = k_with_files,
+     .set = [](auto& s, auto& v) { s.migrations = v.text; }},
+    {.name = "config",
+     .type = ValueType::path,
+     .argument = "FILE",
+     .fallback_note = "lockkeeper.yaml when it is there",
+     .help = "the configuration file",
+     .group = OptionGroup::files,
+     .used_by = k_configured,
+     .in_yaml = false,
+     .set = [](auto& s, auto& v) { s.config_file = v.text; }},
+    {.name = "env",
+     .type = ValueType::text,
+     .argument = "NAME",
+     .help = "use this block of `environments:` in the configuration file",
+     .group = OptionGroup::files,
+     .used_by = k_configured,
+     .in_yaml = false,
+     .set = [](auto& s, auto& v) { s.environment = v.text; }},
+    {.name = "env-file",
+     .type = ValueType::path,
+     .argument = "FILE",
+     .help = "read variables from a .env file; the real environment wins",
+     .group = OptionGroup::files,
+     .used_by = k_configured,
+     .in_yaml = false,
+     .set = [](auto& s, auto& v) { s.env_file = v.text; }},
+
+    {.name = "database-url-env",
+     .type = ValueType::variable_name,
+     .argument = "NAME",
+     .help = "the environment variable that holds the database URL",
+     .group = OptionGroup::database,
+     .used_by = k_with_database,
+     .set = [](auto& s, auto& v) { s.database = named_variable(v.text); }},
+    {.name = "database-url-file",
+     .type = ValueType::path,
+     .argument = "PATH",
+     .help = "the file that holds the database URL, such as a mounted secret",
+     .group = OptionGroup::database,
+     .used_by = k_with_database,
+     .set = [](auto& s, auto& v) { s.database = named_file(v.text); }},
+    {.name = "history-table",
+     .type = ValueType::table_name,
+     .argument = "SCHEMA.TABLE",
+     .fallback = "lockkeeper.history",
+     .help = "the table that records what was applied",
+     .group = OptionGroup::database,
+     .used_by = k_with_database | k_grants,
+     .set =
+         [](auto& s, auto& v) {
+           s.history_schema = v.list.at(0);
+           s.history_table = v.list.at(1);
+         }},
+    {.name = "history-readers",
+     .type = ValueType::list,
+     .argument = "ROLE,...",
+     .help = "roles that may read the history table",
+     .group = OptionGroup::database,
+     .used_by = k_changing | k_grants,
+     .set = [](auto& s, auto& v) { s.history_readers = v.list; }},
+    {.name = "role",
+     .type = ValueType::text,
+     .argument = "ROLE",
+     .help = "SET ROLE after connecting, so that this role owns what is created",
+     .group = OptionGroup::database,
+     .used_by = k_with_database | k_grants,
+     .clearable = true,
+     .set = [](auto& s, auto& v) { s.role = v.text; }},
+    {.name = "pooler",
+     .type = ValueType::choice,
+     .argument = "MODE",
+     .fallback = "transaction",
+     .choices = k_poolers,
+     .help = "how a connection pooler in between works, if there is one",
+     .group = OptionGroup::database,
+     .used_by = k_changing | k_plan | k_doctor,
+     .set = [](auto& s, auto& v) { s.session_pooler = v.choice == 1; }},
+
+    {.name = "connect-wait",
+     .type = ValueType::duration,
+     .argument = "DURATION",
+     .fallback = "60s",
+     .help = "wait for a server that is down or starting; 0 = one attempt",
+     .group = OptionGroup::limits,
+     .used_by = k_with_database,
+     .set = [](auto& s, auto& v) { s.connect_wait = v.duration; }},
+    {.name = "connect-timeout",
+     .type = ValueType::duration,
+     .argument = "DURATION",
+     .fallback = "10s",
+     .help = "limit of one attempt to connect",
+     .group = OptionGroup::limits,
+     .used_by = k_with_database,
+     .positive = true,
+     .set = [](auto& s, auto& v) { s.connect_timeout = v.duration; }},
+    {.name = "auth-wait",
+     .type = ValueType::duration,
+     .argument = "DURATION",
+     .fallback_note = "15s; 0 on a terminal",
+     .help = "try again after a refused login, for secrets that are just being rotated; 0 = one attempt",
+     .group = OptionGroup::limits,
+     .used_by = k_with_database,
+     .set = [](auto& s, auto& v) { s.auth_wait = v.duration; }},
+    {.name = "lock-wait",
+     .type = ValueType::duration,
+     .argument = "DURATION",
+     .fallback = "5m",
+     .help = "wait for another runner to finish; 0 = try once",
+     .group = OptionGroup::limits,
+     .used_by = k_changing,
+     .set = [](auto& s, auto& v) { s.limits.lock_wait = v.duration; }},
+    {.name = "lock-timeout",
+     .type = ValueType::duration,
+     .argument = "DURATION",
+     .fallback = "2s",
+     .help = "wait for table locks, in all statements of one attempt together; 0 = no limit",
+     .group = OptionGroup::limits,
+     .used_by = k_up | k_down,
+     .set = [](auto& s, auto& v) { s.limits.lock_timeout = v.duration; }},
+    {.name = "lock-retry-budget",
+     .type = ValueType::duration,
+     .argument = "DURATION",
+     .fallback = "5m",
+     .help = "try a migration again after a lock timeout, for this long; 0 = one attempt",
+     .group = OptionGroup::limits,
+     .used_by = k_up | k_down,
+     .set = [](auto& s, auto& v) { s.limits.lock_retry_budget = v.duration; }},
+    {.name = "statement-timeout",
+     .type = ValueType::duration,
+     .argument = "DURATION",
+     .fallback = "0",
+     .help = "limit of one statement of a migration; 0 = no limit",
+     .group = OptionGroup::limits,
+     .used_by = k_up | k_down,
+     .set = [](auto& s, auto& v) { s.limits.statement_timeout = v.duration; }},
+    {.name = "deadline",
+     .type = ValueType::duration,
+     .argument = "DURATION",
+     .fallback = "0",
+     .help = "limit of the whole run, which no wait outlasts; 0 = no limit",
+     .group = OptionGroup::limits,
+     .used_by = k_with_database,
+     .set = [](auto& s, auto& v) { s.limits.deadline = v.duration; }},
+
+    {.name = "on-ahead",
+     .type = ValueType::choice,
+     .argument = "WHAT",
+     .fallback = "ok",
+     .choices = k_on_ahead,
+     .help = "when the database has versions newer than every file",
+     .group = OptionGroup::policy,
+     .used_by = k_planning,
+     .set = [](auto& s, auto& v) { s.policy.on_ahead = static_cast<core::OnAhead>(v.choice); }},
+    {.name = "on-out-of-order",
+     .type = ValueType::choice,
+     .argument = "WHAT",
+     .fallback = "fail",
+     .choices = k_on_out_of_order,
+     .help = "when a pending file is older than an applied one",
+     .group = OptionGroup::policy,
+     .used_by = k_planning,
+     .set = [](auto& s, auto& v) { s.policy.on_out_of_order = static_cast<core::OnOutOfOrder>(v.choice); }},
+    {.name = "on-missing",
+     .type = ValueType::choice,
+     .argument = "WHAT",
+     .fallback = "fail",
+     .choices = k_on_missing,
+     .help = "when an applied version has no file",
+     .group = OptionGroup::policy,
+     .used_by = k_planning,
+     .set = [](auto& s, auto& v) { s.policy.on_missing = static_cast<core::OnMissing>(v.choice); }},
+    {.name = "phase",
+     .type = ValueType::choice,
+     .argument = "PHASE",
+     .fallback = "pre",
+     .choices = k_phases,
+     .help = "which migrations: before the deploy, after it, or both",
+     .group = OptionGroup::policy,
+     .used_by = k_planning,
+     .set = [](auto& s, auto& v) { s.policy.phase = static_cast<core::PhaseFilter>(v.choice); }},
+
+    {.name = "yes",
+     .type = ValueType::boolean,
+     .help = "do not ask on a terminal; `down` needs it without one",
+     .group = OptionGroup::command,
+     .used_by = k_up | k_down,
+     .set = [](auto& s, auto& v) { s.yes = v.boolean; }},
+    {.name = "strict",
+     .type = ValueType::boolean,
+     .help = "exit 4 when the database is ahead of the files",
+     .group = OptionGroup::command,
+     .used_by = k_check,
+     .set = [](auto& s, auto& v) { s.strict = v.boolean; }},
+    {.name = "timeout",
+     .type = ValueType::duration,
+     .argument = "DURATION",
+     .fallback = "10m",
+     .help = "give up waiting after this time",
+     .group = OptionGroup::command,
+     .used_by = k_wait,
+     .positive = true,
+     .set = [](auto& s, auto& v) { s.wait_timeout = v.duration; }},
+    {.name = "to",
+     .type = ValueType::version,
+     .argument = "VERSION",
+     .fallback_note = "down: the newest; baseline: all",
+     .help = "down: roll back everything newer than VERSION; baseline: record up to VERSION",
+     .group = OptionGroup::command,
+     .used_by = k_down | k_baseline,
+     .in_yaml = false,
+     .set = [](auto& s, auto& v) { s.to = v.text; }},
+    {.name = "allow-data-loss",
+     .type = ValueType::boolean,
+     .help = "roll back although data is deleted by it",
+     .group = OptionGroup::command,
+     .used_by = k_down,
+     .set = [](auto& s, auto& v) { s.allow_data_loss = v.boolean; }},
+    {.name = "accept-checksum",
+     .type = ValueType::boolean,
+     .help = "record the file's checksum of now as the right one",
+     .group = OptionGroup::command,
+     .used_by = k_repair,
+     .in_yaml = false,
+     .set = [](auto& s, auto& v) { s.accept_checksum = v.boolean; }},
+
+    {.name = "format",
+     .type = ValueType::choice,
+     .argument = "FORMAT",
+     .fallback = "table",
+     .choices = k_formats,
+     .help = "how the result is printed; markdown is for `plan` only",
+     .group = OptionGroup::output,
+     .used_by = k_plan | k_status | k_verify,
+     .set = [](auto& s, auto& v) { s.format = static_cast<OutputFormat>(v.choice); }},
+    {.name = "verbose",
+     .type = ValueType::boolean,
+     .help = "show each statement; also with DEBUG=1",
+     .group = OptionGroup::output,
+     .used_by = k_with_database,
+     .set = [](auto& s, auto& v) { s.verbose = v.boolean; }},
+    {.name = "log-format",
+     .type = ValueType::choice,
+     .argument = "FORMAT",
+     .fallback_note = "text on a terminal, else json",
+     .choices = k_log_formats,
+     .help = "how log lines are written",
+     .group = OptionGroup::output,
+     .used_by = k_with_database,
+     .set = [](auto& s, auto& v) { s.log_format = v.choice == 0 ? LogFormat::text : LogFormat::json; }},
+    {.name = "termination-log",
+     .type = ValueType::path,
+     .argument = "PATH",
+     .fallback_note = "/dev/termination-log when it is there",
+     .help = "where the result goes that `kubectl describe pod` shows",
+     .group = OptionGroup::output,
+     .used_by = k_with_database,
+     .clearable = true,
+     .set = [](auto& s, auto& v) { s.termination_log = v.text; }},
+
+    {.name = "metrics-url",
+     .type = ValueType::url,
+     .argument = "URL",
+     .help = "push metrics to this Pushgateway",
+     .group = OptionGroup::metrics,
+     .used_by = k_up | k_down,
+     .clearable = true,
+     .set = [](auto& s, auto& v) { s.metrics.url = v.text; }},
+    {.name = "metrics-file",
+     .type = ValueType::path,
+     .argument = "PATH",
+     .help = "write metrics to this file, for the node exporter's textfile collector",
+     .group = OptionGroup::metrics,
+     .used_by = k_up | k_down,
+     .clearable = true,
+     .set = [](auto& s, auto& v) { s.metrics.file = v.text; }},
+    {.name = "metrics-required",
+     .type = ValueType::boolean,
+     .help = "exit 35 when the metrics are not delivered (the migrations stay applied)",
+     .group = OptionGroup::metrics,
+     .used_by = k_up | k_down,
+     .set = [](auto& s, auto& v) { s.metrics.required = v.boolean; }},
+    {.name = "metrics-job",
+     .type = ValueType::text,
+     .argument = "NAME",
+     .fallback = "lockkeeper",
+     .help = "the label `job`",
+     .group = OptionGroup::metrics,
+     .used_by = k_up | k_down,
+     .set = [](auto& s, auto& v) { s.metrics.job = v.text; }},
+    {.name = "metrics-namespace",
+     .type = ValueType::text,
+     .argument = "NAME",
+     .fallback_note = "the variable POD_NAMESPACE, else the pod's own namespace",
+     .help = "the label `namespace`",
+     .group = OptionGroup::metrics,
+     .used_by = k_up | k_down,
+     .clearable = true,
+     .set = [](auto& s, auto& v) { s.metrics.name_space = v.text; }},
+    {.name = "metrics-username",
+     .type = ValueType::text,
+     .argument = "NAME",
+     .help = "user of the Pushgateway (basic authentication)",
+     .group = OptionGroup::metrics,
+     .used_by = k_up | k_down,
+     .clearable = true,
+     .set = [](auto& s, auto& v) { s.metrics.username = v.text; }},
+    {.name = "metrics-password-file",
+     .type = ValueType::path,
+     .argument = "PATH",
+     .help = "file with that user's password",
+     .group = OptionGroup::metrics,
+     .used_by = k_up | k_down,
+     .clearable = true,
+     .set = [](auto& s, auto& v) { s.metrics.password_file = v.text; }},
+    {.name = "metrics-bearer-token-file",
+     .type = ValueType::path,
+     .argument = "PATH",
+     .help = "file with a bearer token for the Pushgateway",
+     .group = OptionGroup::metrics,
+     .used_by = k_up | k_down,
+     .clearable = true,
+     .set = [](auto& s, auto& v) { s.metrics.bearer_token_file = v.text; }},
+    {.name = "metrics-ca-file",
+     .type = ValueType::path,
+     .argument = "PATH",
+     .fallback_note = "the system's authorities",
+     .help = "file with the certificate authorities that the Pushgateway is checked against",
+     .group = OptionGroup::metrics,
+     .used_by = k_up | k_down,
+     .clearable = true,
+     .set = [](auto& s, auto& v) { s.metrics.ca_file = v.text; }},
+    {.name = "metrics-connect-timeout",
+     .type = ValueType::duration,
+     .argument = "DURATION",
+     .fallback = "2s",
+     .help = "limit of connecting to the Pushgateway",
+     .group = OptionGroup::metrics,
+     .used_by = k_up | k_down,
+     .positive = true,
+     .set = [](auto& s, auto& v) { s.metrics.connect_timeout = v.duration; }},
+    {.name = "metrics-timeout",
+     .type = ValueType::duration,
+     .argument = "DURATION",
+     .fallback = "5s",
+     .help = "limit of the whole push",
+     .group = OptionGroup::metrics,
+     .used_by = k_up | k_down,
+     .positive = true,
+     .set = [](auto& s, auto& v) { s.metrics.timeout = v.duration; }},
+});
+
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+}
+
+bool has_control(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), is_control);
+}
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::transform(result.begin(), result.end(), result.begin(), [](char c) { return lower(c); });
+  return result;
+}
+
+bool is_name_start(char c) {
+  return (lower(c) >= 'a' && lower(c) <= 'z') || c == '_';
+}
+
+ParsedValue problem(const OptionRow& option, std::string_view text) {
+  return {std::nullopt, fmt::format("expected {}, not {}", expected_form(option), shown(text)), {}};
+}
+
+ParsedValue good(OptionValue value) {
+  return {std::move(value), {}, {}};
+}
+
+ParsedValue parse_duration_value(const OptionRow& option, std::string_view text) {
+  const auto duration = util::parse_duration(text);
+  if (!duration || (option.positive && duration->count() == 0)) {
+    return problem(option, text);
+  }
+  return good({.duration = *duration});
+}
+
+ParsedValue parse_boolean_value(const OptionRow& option, Layer layer, std::string_view text) {
+  const bool digits = layer == Layer::variable;
+  if (text == "true" || (digits && text == "1")) {
+    return good({.boolean = true});
+  }
+  if (text == "false" || (digits && text == "0")) {
+    return good({.boolean = false});
+  }
+  return problem(option, text);
+}
+
+ParsedValue parse_choice_value(const OptionRow& option, std::string_view text) {
+  const auto found = std::find(option.choices.begin(), option.choices.end(), text);
+  if (found == option.choices.end()) {
+    return problem(option, text);
+  }
+  return good({.text = std::string(text), .choice = static_cast<std::size_t>(found - option.choices.begin())});
+}
+
+ParsedValue parse_path_value(const OptionRow& option, std::string_view text) {
+  if (text.find("://") == std::string_view::npos) {
+    return good({.text = std::string(text)});
+  }
+  auto result = problem(option, text);
+  result.hint =
+      option.name == "database-url-file"
+          ? "This looks like the URL itself: put it into DATABASE_URL, or into a file and name that file here."
+          : "This looks like a URL; a path is needed here.";
+  return result;
+}
+
+ParsedValue parse_url_value(const OptionRow& option, std::string_view text) {
+  constexpr std::string_view k_http = "http://";
+  constexpr std::string_view k_https = "https://";
+  std::string_view rest;
+  if (text.starts_with(k_http)) {
+    rest = text.substr(k_http.size());
+  } else if (text.starts_with(k_https)) {
+    rest = text.substr(k_https.size());
+  }
+  const std::string_view authority = rest.substr(0, rest.find('/'));
+  if (authority.find('@') != std::string_view::npos) {
+    return {std::nullopt, "expected a URL without user and password",
+            "Use metrics-username with metrics-password-file, or metrics-bearer-token-file."};
+  }
+  if (authority.empty() || text.find_first_of(" ?#") != std::string_view::npos) {
+    return problem(option, text);
+  }
+  return good({.text = std::string(text)});
+}
+
+/// One part of SCHEMA.TABLE at the front of \p rest, which is cut; empty when there is none.
+std::string take_identifier(std::string_view& rest) {
+  std::string part;
+  if (rest.starts_with('"')) {
+    std::size_t at = 1;
+    for (; at < rest.size(); ++at) {
+      if (rest[at] == '"' && rest.substr(at + 1).starts_with('"')) {
+        ++at;
+      } else if (rest[at] == '"') {
+        break;
+      }
+      part += rest[at];
+    }
+    if (at >= rest.size()) {
+      return {};  // the quote is not closed
+    }
+    rest.remove_prefix(at + 1);
+    return part;
+  }
+  // Unquoted names are folded to lower case, as PostgreSQL does; bytes above ASCII are letters to it.
+  std::size_t at = 0;
+  for (; at < rest.size(); ++at) {
+    const char c = rest[at];
+    const bool letter = is_name_start(c) || static_cast<unsigned char>(c) >= 0x80;
+    if (!letter && (at == 0 || (!is_digit(c) && c != '$'))) {
+      break;
+    }
+    part += lower(c);
+  }
+  rest.remove_prefix(at);
+  return part;
+}
+
+ParsedValue parse_table_name_value(const OptionRow& option, std::string_view text) {
+  constexpr std::size_t k_max_identifier = 63;  // NAMEDATALEN - 1; the server would cut longer ones silently
+  std::string_view rest = text;
+  std::string schema = take_identifier(rest);
+  const bool dot = rest.starts_with('.');
+  rest.remove_prefix(dot ? 1 : 0);
+  std::string table = take_identifier(rest);
+  if (!dot || !rest.empty() || schema.empty() || table.empty() || schema.size() > k_max_identifier ||
+      table.size() > k_max_identifier) {
+    return problem(option, text);
+  }
+  return good({.list = {std::move(schema), std::move(table)}});
+}
+
+ParsedValue parse_variable_name_value(const OptionRow& option, std::string_view text) {
+  const auto fits = [](char c) { return is_name_start(c) || is_digit(c); };
+  if (!is_name_start(text.front()) || !std::all_of(text.begin(), text.end(), fits)) {
+    // Whatever stands here could be the URL or the password itself.
+    return {std::nullopt, fmt::format("expected {}, not a value", expected_form(option)), {}};
+  }
+  return good({.text = std::string(text)});
+}
+
+ParsedValue parse_version_value(const OptionRow& option, std::string_view text) {
+  constexpr std::size_t k_max_digits = 100;
+  if (text.size() > k_max_digits || !std::all_of(text.begin(), text.end(), is_digit)) {
+    return problem(option, text);
+  }
+  return good({.text = std::string(text)});
+}
+
+ParsedValue parse_list_value(const OptionRow& option, Layer layer, const std::vector<std::string>& texts) {
+  OptionValue value;
+  const bool split = layer == Layer::flag || layer == Layer::variable;
+  for (const std::string& text : texts) {
+    std::string_view rest = text;
+    while (!rest.empty()) {
+      const std::size_t comma = split ? rest.find(',') : std::string_view::npos;
+      const std::string_view item = util::trim(rest.substr(0, comma));
+      if (item.empty() || has_control(item)) {
+        return problem(option, text);
+      }
+      value.list.emplace_back(item);
+      rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+    }
+  }
+  return good(std::move(value));
+}
+
+ParsedValue parse_single_value(const OptionRow& option, Layer layer, std::string_view text) {
+  if (text.empty()) {
+    return option.clearable ? good({}) : problem(option, text);
+  }
+  if (has_control(text)) {
+    return problem(option, text);
+  }
+  switch (option.type) {
+    case ValueType::text: return good({.text = std::string(text)});
+    case ValueType::path: return parse_path_value(option, text);
+    case ValueType::duration: return parse_duration_value(option, text);
+    case ValueType::boolean: return parse_boolean_value(option, layer, text);
+    case ValueType::choice: return parse_choice_value(option, text);
+    case ValueType::table_name: return parse_table_name_value(option, text);
+    case ValueType::variable_name: return parse_variable_name_value(option, text);
+    case ValueType::url: return parse_url_value(option, text);
+    case ValueType::version: return parse_version_value(option, text);
+    case ValueType::list: return parse_list_value(option, layer, {std::string(text)});
+  }
+  return problem(option, text);
+}
+
+std::string markdown_commands(const OptionRow& option) {
+  if (option.used_by == k_configured) {
+    return "all but explain";
+  }
+  if (option.used_by == k_with_database) {
+    return "all that connect";
+  }
+  if (option.used_by == (k_with_database | k_grants)) {
+    return "all that connect, grants";
+  }
+  if (option.used_by == k_with_files) {
+    return "all that connect, new";
+  }
+  std::vector<std::string_view> names;
+  for (const CommandRow& command : k_commands) {
+    if ((option.used_by & command.bit) != 0) {
+      names.push_back(command.name);
+    }
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+std::string markdown_default(const OptionRow& option) {
+  if (!option.fallback.empty()) {
+    return fmt::format("`{}`", option.fallback);
+  }
+  if (!option.fallback_note.empty()) {
+    return std::string(option.fallback_note);
+  }
+  return option.type == ValueType::boolean ? "`false`" : "none";
+}
+
+std::string markdown_row(const OptionRow& option) {
+  const std::string argument = option.argument.empty() ? "" : fmt::format(" {}", option.argument);
+  std::string help(option.help);
+  if (!option.choices.empty()) {
+    help += fmt::format(": `{}`", fmt::join(option.choices, "`, `"));
+  }
+  return fmt::format("| `{}{}` | `{}` | {} | {} | {} | {} |\n", flag_name(option), argument, variable_name(option),
+                     option.in_yaml ? fmt::format("`{}`", yaml_key(option)) : "-", markdown_default(option), help,
+                     markdown_commands(option));
+}
+
+std::string with_separator(std::string_view name, char separator) {
+  std::string result(name);
+  std::replace(result.begin(), result.end(), '-', separator);
+  return result;
+}
+
+}  // namespace
+
+std::span<const CommandRow> commands() {
+  return k_commands;
+}
+
+const CommandRow* find_command(std::string_view name) {
+  const auto* found =
+      std::find_if(k_commands.begin(), k_commands.end(), [&](const auto& row) { return row.name == name; });
+  return found == k_commands.end() ? nullptr : found;
+}
+
+std::string_view title(OptionGroup group) {
+  switch (group) {
+    case OptionGroup::files: return "Files and environments";
+    case OptionGroup::database: return "Database";
+    case OptionGroup::limits: return "Waiting and limits";
+    case OptionGroup::policy: return "Policies";
+    case OptionGroup::command: return "Options of single commands";
+    case OptionGroup::output: return "Output";
+    case OptionGroup::metrics: return "Metrics";
+  }
+  return {};
+}
+
+std::span<const OptionRow> options() {
+  return k_options;
+}
+
+const OptionRow* find_option(std::string_view name) {
+  const auto* found =
+      std::find_if(k_options.begin(), k_options.end(), [&](const auto& row) { return row.name == name; });
+  return found == k_options.end() ? nullptr : found;
+}
+
+const OptionRow* find_option_by_yaml_key(std::string_view key) {
+  const auto* found =
+      std::find_if(k_options.begin(), k_options.end(), [&](const auto& row) { return yaml_key(row) == key; });
+  return found == k_options.end() ? nullptr : found;
+}
+
+std::string flag_name(const OptionRow& option) {
+  return fmt::format("--{}", option.name);
+}
+
+std::string variable_name(const OptionRow& option) {
+  std::string name = "LOCKKEEPER_" + with_separator(option.name, '_');
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+  return name;
+}
+
+std::string yaml_key(const OptionRow& option) {
+  return with_separator(option.name, '_');
+}
+
+std::string expected_form(const OptionRow& option) {
+  switch (option.type) {
+    case ValueType::text: return "text on one line";
+    case ValueType::path: return "a path";
+    case ValueType::duration:
+      return option.positive ? "a duration longer than 0 such as 500ms, 5s, 10m or 1h"
+                             : "a duration such as 500ms, 5s, 10m or 1h, or 0";
+    case ValueType::boolean: return "true or false";
+    case ValueType::choice:
+      return fmt::format("{} or {}", fmt::join(option.choices.first(option.choices.size() - 1), ", "),
+                         option.choices.back());
+    case ValueType::list: return "a list of names";
+    case ValueType::table_name: return "SCHEMA.TABLE such as lockkeeper.history or \"Ops\".history";
+    case ValueType::variable_name: return "the name of an environment variable such as APP_DATABASE_URL";
+    case ValueType::url: return "a URL such as http://pushgateway:9091";
+    case ValueType::version: return "a version such as 20250520000000";
+  }
+  return {};
+}
+
+std::string shown(std::string_view value) {
+  constexpr std::size_t k_max_shown = 60;
+  const std::string folded = lower(value);
+  const auto has = [&](std::string_view part) { return folded.find(part) != std::string::npos; };
+  const bool web = folded.starts_with("http://") || folded.starts_with("https://");
+  if (has("@") || has("passw") || has("pwd") || (has("://") && !web)) {
+    return "what stands there (not shown: it could hold a password)";
+  }
+  std::string text(value);
+  std::replace_if(text.begin(), text.end(), is_control, ' ');
+  return fmt::format("\"{}\"", util::shorten(text, k_max_shown));
+}
+
+ParsedValue parse_value(const OptionRow& option, Layer layer, const std::vector<std::string>& texts) {
+  if (option.type == ValueType::list) {
+    return parse_list_value(option, layer, texts);
+  }
+  if (texts.empty()) {
+    return option.type == ValueType::boolean ? good({.boolean = true}) : problem(option, {});
+  }
+  return parse_single_value(option, layer, texts.back());
+}
+
+Given make_given(const OptionRow& option, Layer layer, const std::vector<std::string>& texts, std::string source) {
+  ParsedValue parsed = parse_value(option, layer, texts);
+  if (!parsed.value) {
+    const auto outcome = layer == Layer::flag ? util::Outcome::usage : util::Outcome::config;
+    throw util::Error(outcome, fmt::format("{}: {}", source, parsed.problem), parsed.hint);
+  }
+  const std::string text = option.type == ValueType::boolean && texts.empty() ? "true"
+                           : option.type == ValueType::list                   ? fmt::format("{}", fmt::join(texts, ","))
+                                                                              : texts.back();
+  return {&option, layer, std::move(*parsed.value), text, std::move(source)};
+}
+
+std::string configuration_markdown() {
+  std::string result;
+  for (const auto group : {OptionGroup::files, OptionGroup::database, OptionGroup::limits, OptionGroup::policy,
+                           OptionGroup::command, OptionGroup::output, OptionGroup::metrics}) {
+    result += fmt::format("### {}\n\n| flag | variable | key | default | meaning | commands |\n|--|--|--|--|--|--|\n",
+                          title(group));
+    for (const OptionRow& option : k_options) {
+      if (option.group == group) {
+        result += markdown_row(option);
+      }
+    }
+    result += '\n';
+  }
+  return result;
+}
+
+}  // namespace lockkeeper::config

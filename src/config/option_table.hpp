@@ -1,0 +1,122 @@
+/// \file
+/// Every option and every command, one row each. The command line, the environment, lockkeeper.yaml, `--help`,
+/// docs/configuration.md and the messages about unknown keys are all made from these two tables.
+///
+/// Not for: combinations of options (config/load.hpp), where the database URL comes from (config/database_source.hpp).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/settings.hpp"
+#include "util/clock.hpp"
+#include "util/error.hpp"
+
+namespace lockkeeper::config {
+
+/// A set of commands: the or of CommandRow::bit.
+using CommandSet = std::uint32_t;
+
+struct CommandRow {
+  std::string_view name;
+  std::string_view argument;      ///< "NAME", "VERSION"; in brackets = may be left out; empty = takes none
+  std::string_view help;          ///< one line, lower case
+  bool changes_database = false;  ///< history only counts too
+  bool needs_database = false;
+  CommandSet bit = 0;
+};
+
+std::span<const CommandRow> commands();
+/// nullptr when there is no such command.
+const CommandRow* find_command(std::string_view name);
+
+enum class ValueType {
+  text,
+  path,
+  duration,  ///< 500ms, 5s, 10m, 1h, 0
+  boolean,   ///< flag: no value; variable: true|false|1|0; YAML: true|false
+  choice,
+  list,           ///< flag: repeated or commas; variable: commas; YAML: a list
+  table_name,     ///< SCHEMA.TABLE, parts may be "quoted"
+  variable_name,  ///< the name of an environment variable
+  url,            ///< http or https, without user and password
+  version,        ///< digits
+};
+
+enum class OptionGroup { files, database, limits, policy, command, output, metrics };
+std::string_view title(OptionGroup group);
+
+/// A checked value; the member that the type names is filled.
+struct OptionValue {
+  std::string text{};  ///< text, path, variable_name, url, version, choice
+  bool boolean = false;
+  util::Duration duration{0};
+  std::size_t choice = 0;           ///< index in OptionRow::choices
+  std::vector<std::string> list{};  ///< list; table_name: schema and table, folded as PostgreSQL folds them
+};
+
+struct OptionRow {
+  std::string_view name{};  ///< lock-wait; see flag_name(), variable_name(), yaml_key()
+  ValueType type = ValueType::text;
+  std::string_view argument{};       ///< what stands for the value in --help: DURATION, PATH; empty for booleans
+  std::string_view fallback{};       ///< the default as one would write it; empty = none (or see fallback_note)
+  std::string_view fallback_note{};  ///< a default that is not a constant: "15s; 0 on a terminal"
+  std::span<const std::string_view> choices{};
+  std::string_view help{};  ///< one line, lower case
+  OptionGroup group = OptionGroup::command;
+  CommandSet used_by = 0;
+  bool in_yaml = true;     ///< false: flag and variable only
+  bool positive = false;   ///< a duration that must not be 0
+  bool clearable = false;  ///< an empty value means none; else it is an error
+  void (*set)(Settings&, const OptionValue&) = nullptr;
+};
+
+std::span<const OptionRow> options();
+/// By option name (lock-wait) or by YAML key (lock_wait); nullptr when there is none.
+const OptionRow* find_option(std::string_view name);
+const OptionRow* find_option_by_yaml_key(std::string_view key);
+
+std::string flag_name(const OptionRow& option);      ///< --lock-wait
+std::string variable_name(const OptionRow& option);  ///< LOCKKEEPER_LOCK_WAIT
+std::string yaml_key(const OptionRow& option);       ///< lock_wait
+/// "a duration such as 500ms, 5s, 10m or 1h", "ok, warn or fail": completes "expected ...".
+std::string expected_form(const OptionRow& option);
+
+/// Where a value was given; later ones win.
+enum class Layer { file, environment_block, variable, flag };
+
+/// One value that one source gave to one option.
+struct Given {
+  const OptionRow* option = nullptr;
+  Layer layer = Layer::flag;
+  OptionValue value;
+  std::string text;    ///< as written
+  std::string source;  ///< "flag --lock-wait"
+};
+
+/// A checked value, or what is wrong with it.
+struct ParsedValue {
+  std::optional<OptionValue> value;
+  std::string problem;  ///< "expected a duration such as 5s, not \"5 minutes\""; never a value that could be a secret
+  std::string hint;
+};
+/// \p texts: one value; for a list its items (flags and variables are split at commas); for a flag without a value,
+/// none.
+ParsedValue parse_value(const OptionRow& option, Layer layer, const std::vector<std::string>& texts);
+
+/// parse_value() for flags and variables.
+/// \throws Error{usage for flags, else config}: \p source, then the problem
+Given make_given(const OptionRow& option, Layer layer, const std::vector<std::string>& texts, std::string source);
+
+/// `"value"` for a message, or "(not shown)" when it could hold a password.
+std::string shown(std::string_view value);
+
+/// The generated part of docs/configuration.md; a test keeps the file up to date.
+std::string configuration_markdown();
+
+}  // namespace lockkeeper::config

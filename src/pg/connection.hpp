@@ -1,0 +1,178 @@
+/// \file
+/// One connection to PostgreSQL: opened with a deadline, used in batches, interruptible, cancelled on the server.
+///
+/// Everything is sent in pipeline mode: a Batch is one request and one answer however many statements it holds.
+/// Every wait ends at the deadline or at SIGINT/SIGTERM; then the running statement is cancelled on the server and its
+/// answer is drained before the Error is thrown, so that the connection can still be used to roll back.
+/// Not for: general use (no types, no cursors), several threads.
+/// Sources: https://www.postgresql.org/docs/current/libpq-pipeline-mode.html
+///          https://www.postgresql.org/docs/current/libpq-cancel.html
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <libpq-fe.h>
+
+#include "util/clock.hpp"
+#include "util/error.hpp"
+#include "util/secret.hpp"
+
+namespace lockkeeper::pg {
+
+struct ResultDeleter {
+  void operator()(PGresult* result) const noexcept { PQclear(result); }
+};
+struct ConnectionDeleter {
+  void operator()(PGconn* connection) const noexcept { PQfinish(connection); }
+};
+struct CancelDeleter {
+  void operator()(PGcancel* cancel) const noexcept { PQfreeCancel(cancel); }
+};
+using ResultHandle = std::unique_ptr<PGresult, ResultDeleter>;
+using ConnectionHandle = std::unique_ptr<PGconn, ConnectionDeleter>;
+
+/// What the server said about a statement that failed.
+struct ServerError {
+  std::string sqlstate;  ///< empty when the connection broke before there was one
+  std::string message;
+  std::string detail;
+  std::string hint;
+  std::string context;
+  std::size_t position = 0;  ///< in characters from 1; 0 = not known
+};
+
+/// The answer to one query of a batch.
+class Result {
+ public:
+  enum class Status { ok, failed, skipped };  ///< skipped: an earlier query of its segment failed
+
+  Result() = default;
+  Result(Status status, ResultHandle handle) : m_status(status), m_handle(std::move(handle)) {}
+
+  [[nodiscard]] Status status() const { return m_status; }
+  [[nodiscard]] bool ok() const { return m_status == Status::ok; }
+  [[nodiscard]] ServerError error() const;
+  [[nodiscard]] std::size_t rows() const;
+  [[nodiscard]] std::string text(std::size_t row, int column) const;  ///< NULL is ""
+  [[nodiscard]] bool is_null(std::size_t row, int column) const;
+  [[nodiscard]] bool boolean(std::size_t row, int column) const;
+  [[nodiscard]] long long number(std::size_t row, int column) const;
+  [[nodiscard]] std::string tag() const;  ///< "COMMIT", "ALTER TABLE"
+
+ private:
+  Status m_status = Status::skipped;
+  ResultHandle m_handle;
+};
+
+/// Queries that are sent together. A segment ends at sync(): within it the queries after a failed one are skipped, and
+/// outside a transaction block it is a transaction of its own.
+class Batch {
+ public:
+  using Parameter = std::optional<std::string>;  ///< nullopt = NULL
+  /// Returns the index of its Result.
+  std::size_t add(std::string sql, std::vector<Parameter> parameters = {});
+  void sync();
+  [[nodiscard]] std::size_t size() const { return m_count; }
+
+ private:
+  friend class Connection;
+  struct Item {
+    bool is_sync = false;
+    std::string sql;
+    std::vector<Parameter> parameters;
+  };
+  std::vector<Item> m_items;
+  std::size_t m_count = 0;
+};
+
+/// Where and as whom to connect. Values may be secret: nothing here is ever formatted whole.
+struct Address {
+  std::vector<std::pair<std::string, std::string>> parameters;  ///< libpq keywords, without the password
+  util::Secret password;
+  bool has_password = false;
+};
+
+/// Why a connection could not be opened.
+enum class ConnectFailure {
+  unreachable,     ///< refused, not resolvable, starting up, no free slot: worth waiting for
+  authentication,  ///< 28xxx: the secret or the role may appear later
+  no_database,     ///< 3D000: may be created later
+  read_only,       ///< target_session_attrs wants a server that writes; a fail-over may be on its way
+  permanent,       ///< TLS trust, bad parameter: waiting does not help
+};
+struct ConnectError {
+  ConnectFailure failure = ConnectFailure::unreachable;
+  std::string message;  ///< one line, without a password
+  std::string sqlstate;
+};
+
+class Connection {
+ public:
+  using NoticeHandler = std::function<void(std::string_view severity, const std::string& message)>;
+
+  /// Tries one host once, until \p deadline.
+  /// \return a connection or why there is none. \throws Error{interrupted|terminated}
+  static std::variant<Connection, ConnectError> open(const Address& address, util::Clock& clock,
+                                                     const util::Deadline& deadline);
+
+  /// "localhost:5432/app", for messages.
+  [[nodiscard]] std::string target() const;
+  [[nodiscard]] int backend_pid() const;  ///< as the server said when we connected
+  [[nodiscard]] int server_version() const;
+  [[nodiscard]] bool in_transaction() const;  ///< an open transaction block that has not failed
+  [[nodiscard]] bool usable() const;
+  void on_notice(NoticeHandler handler);
+  /// Statements that run past it are cancelled: Error{deadline}.
+  void set_deadline(const util::Deadline& deadline) { m_deadline = deadline; }
+
+  /// Who throws when a signal or the deadline came while the answers were awaited. The caller does where an answer must
+  /// be looked at first: a COMMIT may have succeeded all the same.
+  enum class Stop { throw_at_once, caller_throws };
+  /// Sends the batch and returns one Result a query, in order. A missing sync() at the end is added.
+  /// \throws Error{connection_lost}, Error{interrupted|terminated}, Error{deadline}
+  std::vector<Result> run(Batch batch, Stop stop = Stop::throw_at_once);
+  /// \throws Error{interrupted|terminated|deadline} once, when a stop was asked for; after that only clean-up is
+  /// possible
+  void throw_if_stopped();
+  /// One query outside the pipeline, for what may not share a segment with anything (CREATE INDEX CONCURRENTLY, COPY).
+  /// \p copy_data is sent when the server asks for it.
+  Result run_alone(const std::string& sql, std::optional<std::string_view> copy_data = std::nullopt);
+
+ private:
+  Connection(ConnectionHandle handle, util::Clock& clock);
+
+  void wait_for_socket(bool for_writing);
+  void flush();
+  ResultHandle next_result();
+  Result collect(ResultHandle first);
+  void send_copy(std::string_view data);
+  void check_stop_request();
+  void cancel_on_server();
+  [[noreturn]] void throw_lost();
+
+  ConnectionHandle m_handle;
+  util::Clock* m_clock;
+  util::Deadline m_deadline;
+  std::unique_ptr<NoticeHandler> m_notice_handler;
+  std::optional<util::Outcome> m_stopped;  ///< a signal or the deadline came; from now on only short clean-up
+  std::optional<util::SteadyTime> m_cancelled_at;
+  bool m_stop_thrown = false;
+};
+
+/// SQL text for \p value as a string constant, for the few places where no parameter can stand.
+std::string quote_literal(std::string_view value);
+std::string quote_identifier(std::string_view name);
+
+/// Which exit code a server error means.
+util::Outcome outcome_of(std::string_view sqlstate);
+/// ErrorInfo with message, SQLSTATE, detail and the server's hint; no place yet.
+util::ErrorInfo to_error_info(const ServerError& error);
+
+}  // namespace lockkeeper::pg

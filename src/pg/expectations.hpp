@@ -1,0 +1,29 @@
+/// \file
+/// Expectations as catalog queries, and their answers judged: expected and found, in words.
+///
+/// Names go to the server as parameters or quoted; only free SQL expectations are sent as written.
+/// Sources: https://www.postgresql.org/docs/current/catalogs.html
+#pragma once
+
+#include <string>
+
+#include "core/expectation.hpp"
+#include "pg/connection.hpp"
+
+namespace lockkeeper::pg {
+
+struct Check {
+  std::string sql;
+  std::vector<Batch::Parameter> parameters;
+};
+
+/// The query for one expectation. Returns no row when the object is absent.
+Check make_check(const core::Expectation& expectation);
+/// \p result: the answer to make_check().
+core::ExpectationResult judge(const core::Expectation& expectation, const Result& result);
+
+/// A type name as format_type() would show it: "INT4" -> "integer", "varchar(20)" -> "character varying(20)",
+/// "timestamp(3)" -> "timestamp(3) without time zone". Unknown names keep their case and lose their quotes.
+std::string normalise_type(std::string_view type);
+
+}  // namespace lockkeeper::pg

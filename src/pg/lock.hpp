@@ -1,0 +1,30 @@
+/// \file
+/// The advisory lock as SQL: its key, who holds it, and the proof that we do.
+///
+/// A session lock, polled: a blocking wait would pin a snapshot, and another runner's CREATE INDEX CONCURRENTLY would
+/// wait for it while we wait for that runner. Source:
+/// https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+#pragma once
+
+#include <string>
+
+#include "core/events.hpp"
+#include "pg/connection.hpp"
+#include "pg/history.hpp"
+
+namespace lockkeeper::pg {
+
+/// SQL expression (bigint) of the key; anybody can compute it in psql (docs/history.md).
+std::string lock_key(const HistoryTable& table);
+std::string try_lock_query(const HistoryTable& table);
+std::string unlock_query(const HistoryTable& table);
+/// Who else holds the lock: at most one row, for parse_holder().
+std::string holder_query(const HistoryTable& table);
+std::optional<core::LockHolder> parse_holder(const Result& result);
+
+/// Fails on the server unless our backend holds the lock: stands behind each BEGIN, so that nothing runs without it.
+std::string lock_guard(const HistoryTable& table);
+/// The error is lock_guard()'s.
+bool is_lock_lost(const ServerError& error);
+
+}  // namespace lockkeeper::pg

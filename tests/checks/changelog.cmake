@@ -1,0 +1,10 @@
+# CHANGELOG.md's newest release is project(VERSION). Run: cmake -DCHANGELOG=<file> -DVERSION=<x.y.z> -P changelog.cmake
+cmake_minimum_required(VERSION 3.25)
+file(STRINGS "${CHANGELOG}" headings REGEX "^## ")
+list(POP_FRONT headings first)
+if(first STREQUAL "## [Unreleased]" OR first STREQUAL "## Unreleased")
+  list(POP_FRONT headings first)
+endif()
+if(NOT first MATCHES "^## \\[?([0-9]+\\.[0-9]+\\.[0-9]+)" OR NOT CMAKE_MATCH_1 STREQUAL VERSION)
+  message(FATAL_ERROR "CHANGELOG.md: the newest release is '${first}', project(VERSION) is ${VERSION}")
+endif()

@@ -1,0 +1,67 @@
+# Requests that wait for an answer, counted between the binary and the server: one when nothing is pending, however long
+# the history is; at most five for one migration; two a migration and three more for fifty.
+source "$SUPPORT/lib.sh"
+new_db
+
+# Everything through the proxy from here on. turns: of the last connection; sent: what it sent.
+mkdir proxy
+server=${URL#*@}
+python3 "$SUPPORT/turn_proxy.py" "${server%%:*}" "$(sed -E 's|.*:([0-9]+)/.*|\1|' <<<"$server")" proxy 25 >proxy/port 2>proxy/errors &
+jobs_of_test+=("$!")
+while [[ ! -s proxy/port ]]; do sleep 0.02; done
+direct=$URL
+proxied="$(sed -E "s|@[^/]*/|@127.0.0.1:$(<proxy/port)/|" <<<"$URL")?sslmode=disable&gssencmode=disable"
+last() { find proxy -name "*.$1" | sort -V | tail -n 1; }
+run_proxied() {
+  URL=$proxied
+  run "$@"
+  URL=$direct
+  turns=$(<"$(last turns)")
+}
+sent() { tr -c '[:print:]' '\n' <"$(last sent)" | grep -cE -- "$1" || true; }
+
+mig 1_first <<<'CREATE TABLE t (id int);'
+mig 1_first migration.yaml <<<'expect: {columns: {t: {id: {type: integer}}}}'
+run up
+expect_code 0
+
+mig 2_column <<<'ALTER TABLE t ADD COLUMN name text;'
+mig 2_column migration.yaml <<<'expect: {columns: {t: {name: {type: text, nullable: true}}}, tables: {t: {}}}'
+run_proxied up
+expect_code 0
+echo "one migration with expectations: $turns turns"
+((turns <= 5)) || fail "$turns turns for one migration"
+(($(sent pg_try_advisory_lock) > 0)) || fail 'the proxy does not see what is sent'
+
+run_proxied check
+expect_code 0
+((turns == 1)) || fail "$turns turns for a check"
+run_proxied up
+expect_code 0
+echo "nothing pending: $turns turns"
+((turns == 1)) || fail "$turns turns when nothing is pending"
+(($(sent 'pg_try_advisory_lock|pg_advisory_lock|BEGIN|INSERT|UPDATE|CREATE|LOCK') == 0)) || fail 'more than a look was sent'
+
+for n in {3..52}; do
+  mig "$n"_insert <<<"INSERT INTO t VALUES ($n);"
+  mig "$n"_insert migration.yaml <<<"expect: {sql: {row $n: SELECT count(*) = 1 FROM t WHERE id = $n}}"
+done
+run_proxied up
+expect_code 0
+expect_sql 'SELECT count(*) FROM t' 50
+echo "fifty migrations: $turns turns" # three of them to look, to lock and to unlock
+((turns <= 3 + 2 * 50)) || fail "$turns turns for fifty migrations"
+
+for n in {53..1000}; do
+  mig "$n"_insert <<<"INSERT INTO t VALUES ($n);"
+done
+run baseline
+expect_code 0
+expect_sql 'SELECT count(*) FROM lockkeeper.history' 1000
+for name in up check; do
+  run_proxied "$name"
+  expect_code 0
+  echo "nothing pending, 1000 applied: $turns turns for $name"
+  ((turns == 1)) || fail "$turns turns for $name with 1000 migrations applied"
+done
+[[ ! -s proxy/errors ]] || fail "the proxy: $(<proxy/errors)"

@@ -1,0 +1,4 @@
+-- by hand
+BEGIN;
+SELECT 1;
+COMMIT;
