@@ -51,7 +51,7 @@ std::string standing(const Run& run) {
     return "nothing was changed";
   }
   const AppliedStep& last = run.report.applied.back();
-  return fmt::format("the {} before it stay applied, up to {}", run.report.applied.size(), last.version);
+  return fmt::format("what came before it stays applied, up to {}", last.version);
 }
 
 void append_sentence(std::string& hint, const std::string& sentence) {

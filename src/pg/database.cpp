@@ -36,8 +36,19 @@ bool has_copy(const core::Script& script) {
 }
 
 /// A script that sets lock_timeout itself knows better: its value is left alone.
-bool sets_lock_timeout(const core::Script& script) {
-  return script.text.find("lock_timeout") != std::string::npos;
+bool keeps_lock_budget(const Attempt& attempt) {
+  return attempt.lock_timeout > util::Duration::zero() &&
+         attempt.script().text.find("lock_timeout") == std::string::npos;
+}
+
+/// Between two statements of one attempt. PostgreSQL's lock_timeout is per lock; ours is for the attempt. A tenth of it
+/// is always left, so that a slow statement does not take the next one every chance.
+void add_remaining_lock_budget(Batch& batch, util::Duration lock_timeout) {
+  batch.add(
+      "SELECT pg_catalog.set_config('lock_timeout', greatest($1::bigint / 10, 1, $1::bigint - (1000 * "
+      "pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - "
+      "pg_catalog.transaction_timestamp()))::bigint)::text || 'ms', true)",
+      {std::to_string(lock_timeout.count())});
 }
 
 /// Of the first \p done statements; in details.prefix it proves to a rerun that it may go on after them.
@@ -335,18 +346,11 @@ std::optional<SqlFailure> Database::run_script(const Attempt& attempt, std::vect
     add_begin(batch, attempt);
   }
   const std::size_t preamble = batch.size();
-  const bool keep_budget = attempt.lock_timeout > util::Duration::zero() && !sets_lock_timeout(script);
+  const bool keep_budget = keeps_lock_budget(attempt);
   std::vector<std::size_t> answers;
   for (const Statement& statement : script.statements) {
     if (keep_budget && &statement != &script.statements.front()) {
-      // PostgreSQL's lock_timeout is per lock; ours is for the attempt. A tenth of it is always left, so that a slow
-      // statement does not take the next one every chance.
-      batch.add(
-          "SELECT pg_catalog.set_config('lock_timeout', greatest($1::bigint / 10, 1, $1::bigint - (1000 * "
-          "pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - "
-          "pg_catalog.transaction_timestamp()))::bigint)::text || "
-          "'ms', true)",
-          {std::to_string(attempt.lock_timeout.count())});
+      add_remaining_lock_budget(batch, attempt.lock_timeout);
     }
     answers.push_back(batch.add(std::string(script.statement_text(statement))));
   }
@@ -376,7 +380,13 @@ std::optional<SqlFailure> Database::run_script_with_copy(const Attempt& attempt,
   if (!m_connection.in_transaction()) {
     begin(attempt);
   }
+  const bool keep_budget = keeps_lock_budget(attempt);
   for (const Statement& statement : attempt.script().statements) {
+    if (keep_budget && &statement != &attempt.script().statements.front()) {
+      Batch budget;
+      add_remaining_lock_budget(budget, attempt.lock_timeout);
+      m_diagnosis.throw_if_failed(m_connection.run(std::move(budget))[0], "cannot set lock_timeout");
+    }
     if (auto failed = run_alone(attempt, statement)) {
       return failed;
     }

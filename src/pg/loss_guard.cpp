@@ -26,6 +26,7 @@ class LossGuard {
     for (const core::LossCount& guard : attempt.migration->data_loss) {
       add(guard.label, number(guard.sql));
     }
+    ask("SET LOCAL row_security = on", {}, "cannot go on with the transaction");  // the script's own statements
     return std::move(m_losses);
   }
 

@@ -7,7 +7,7 @@ mig 3_last <<<'CREATE TABLE c (id int);'
 run up
 expect_code 12
 expect_err 'division by zero.*22012'
-expect_err 'The migration was rolled back; the 1 before it stay applied, up to 1'
+expect_err 'The migration was rolled back; what came before it stays applied, up to 1'
 expect_sql "SELECT string_agg(relname, ' ') FROM pg_class WHERE relname IN ('a', 'b', 'c')" a
 expect_sql 'SELECT version, outcome, finished_at IS NOT NULL, error LIKE $$%division by zero%$$ FROM lockkeeper.history ORDER BY id' \
   $'1|applied|t|\n2|failed|t|t'

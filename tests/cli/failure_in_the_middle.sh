@@ -9,7 +9,7 @@ mig 3_t3 <<<$'CREATE TABLE t3 (id int);\nINSERT INTO t3 VALUES (1), (2);\nALTER 
 run up
 expect_code 12
 expect_err 'migrations/3_t3/up.sql:3:1.*42P01'
-expect_err 'The migration was rolled back; the 2 before it stay applied, up to 2'
+expect_err 'The migration was rolled back; what came before it stays applied, up to 2'
 expect_sql "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relname ~ '^t[0-9]$'" 't1 t2'
 expect_sql "SELECT version || ' ' || outcome || ' ' || (error LIKE '%missing%') FROM lockkeeper.history WHERE version = '3'" '3 failed true'
 run check

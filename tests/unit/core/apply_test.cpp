@@ -240,9 +240,9 @@ TEST_CASE("the first failure stops the run, says what stays, and is recorded") {
     CHECK(error.outcome == Outcome::sql);
     CHECK(error.sqlstate == "42703");
     CHECK(error.hint == "The server's hint. The migration was rolled back; " +
-                            (failing == 0 ? std::string("nothing was changed.")
-                                          : "the " + std::to_string(failing) + " before it stay applied, up to " +
-                                                std::to_string(failing) + "."));
+                            (failing == 0
+                                 ? std::string("nothing was changed.")
+                                 : "what came before it stays applied, up to " + std::to_string(failing) + "."));
     for (std::size_t i = 0; i < 3; ++i) {
       const std::string version = std::to_string(i + 1);
       CHECK(world.server.done("a" + version) == (i < failing ? 1 : 0));
