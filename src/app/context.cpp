@@ -178,6 +178,7 @@ core::Plan plan_run(Context& context, std::vector<core::Migration>& files, const
   const StageTimer timer(context, "plan");
   core::Plan plan = core::make_plan(files, history, context.settings.policy);
   std::vector<core::Migration*> pending;
+  pending.reserve(plan.steps.size());
   for (const core::Step& step : plan.steps) {
     pending.push_back(step.migration);
   }
@@ -243,8 +244,7 @@ void confirm(Context& context, const std::string& question) {
   if (context.settings.yes || !context.interactive) {
     return;
   }
-  std::fputs((question + " [y/N] ").c_str(), stderr);
-  std::fflush(stderr);
+  tell(question + " [y/N] ");
   std::string answer;
   for (char c = 0; ::read(STDIN_FILENO, &c, 1) == 1 && c != '\n';) {  // interrupted by a signal: no answer, so no
     answer += c;
@@ -261,6 +261,11 @@ std::string where(const Context& context, Session& session) {
     text += fmt::format(" of environment {}", context.settings.environment);
   }
   return text;
+}
+
+void tell(const std::string& text) {
+  static_cast<void>(std::fputs(text.c_str(), stderr));
+  static_cast<void>(std::fflush(stderr));
 }
 
 void print(const std::string& text) {

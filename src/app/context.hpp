@@ -85,6 +85,8 @@ void confirm(Context& context, const std::string& question);
 /// "database app on localhost:5432 (environment prod)"
 std::string where(const Context& context, Session& session);
 
+/// Shows something to the person at the terminal, on stderr; what cannot be written is lost.
+void tell(const std::string& text);
 /// Writes a command's own output, to stdout.
 void print(const std::string& text);
 /// A finding or broken expectation as an error with more than one part: the first decides, the rest becomes detail.

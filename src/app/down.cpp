@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <ranges>
 
 #include <fmt/format.h>
 
@@ -25,8 +26,7 @@ std::vector<RollBack> choose(const Context& context, std::vector<core::Migration
   const core::States states = core::states_of(history);
   const std::string& to = context.settings.to;
   std::vector<RollBack> chosen;
-  for (auto state = states.rbegin(); state != states.rend(); ++state) {
-    const auto& [version, at] = *state;
+  for (const auto& [version, at] : std::views::reverse(states)) {
     if (at.state == core::State::pending) {
       continue;
     }
@@ -50,6 +50,7 @@ std::vector<RollBack> choose(const Context& context, std::vector<core::Migration
 
 void parse(const std::vector<RollBack>& chosen) {
   std::vector<core::Migration*> migrations;
+  migrations.reserve(chosen.size());
   for (const RollBack& one : chosen) {
     migrations.push_back(one.migration);
   }
@@ -76,10 +77,9 @@ void parse(const std::vector<RollBack>& chosen) {
 
 void show(const Context& context, const std::vector<RollBack>& chosen) {
   for (const RollBack& one : chosen) {
-    std::fputs((observe::paint(one.migration->id(), observe::Colour::bold, context.stderr_colour) + "\n").c_str(),
-               stderr);
+    tell(observe::paint(one.migration->id(), observe::Colour::bold, context.stderr_colour) + "\n");
     for (const core::Statement& statement : one.migration->down->statements) {
-      std::fputs(("  " + observe::printable(one.migration->down->statement_text(statement)) + "\n").c_str(), stderr);
+      tell("  " + observe::printable(one.migration->down->statement_text(statement)) + "\n");
     }
   }
 }

@@ -11,7 +11,6 @@ namespace lockkeeper::app {
 namespace {
 
 using util::Error;
-using util::ErrorInfo;
 using util::Outcome;
 
 void add_step(Context& context, const core::Migration& migration, core::Direction direction) {

@@ -176,7 +176,7 @@ void show_error(const Context& context) {
     const bool for_people =
         context.report.outcome == Outcome::usage || !config::find_command(context.settings.command)->needs_database;
     if (for_people || ::isatty(STDERR_FILENO) != 0) {
-      std::fputs((observe::render_error(*context.report.error, context.stderr_colour) + "\n").c_str(), stderr);
+      tell(observe::render_error(*context.report.error, context.stderr_colour) + "\n");
     } else {
       context.observer.on(core::RunFinished{context.report});
     }
@@ -254,7 +254,7 @@ int fail_early(const ErrorInfo& info, std::span<const char* const> arguments, co
   const std::string format = early_value(arguments, environment, "log-format");
   const bool text = format == "text" || (format != "json" && ::isatty(STDERR_FILENO) != 0);
   if (info.outcome == Outcome::usage || text) {
-    std::fputs((observe::render_error(info, false) + "\n").c_str(), stderr);
+    tell(observe::render_error(info, false) + "\n");
   } else {
     observe::LogObserver(clock, observe::LogStyle::json).on(core::RunFinished{report});
   }

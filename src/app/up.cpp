@@ -99,7 +99,7 @@ void ask(Context& context, Session& session, const Plan& plan) {
   if (!context.interactive || context.settings.yes) {
     return;
   }
-  std::fputs(render_plan(plan, context.stderr_colour).c_str(), stderr);
+  tell(render_plan(plan, context.stderr_colour));
   confirm(context,
           fmt::format("Apply {} to {}?", observe::counted(plan.steps.size(), "migration"), where(context, session)));
 }

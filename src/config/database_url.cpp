@@ -108,16 +108,20 @@ std::string lower(std::string_view text) {
   return result;
 }
 
+/// 16 when \p c is no hex digit.
+unsigned hex_digit(char c) {
+  constexpr std::string_view k_lower = "0123456789abcdef";
+  constexpr std::string_view k_upper = "0123456789ABCDEF";
+  return static_cast<unsigned>(std::min({k_lower.find(c), k_upper.find(c), k_lower.size()}));
+}
+
 std::optional<unsigned char> hex_byte(std::string_view text) {
-  unsigned value = 0;
   if (text.size() < 2) {
     return std::nullopt;
   }
-  const auto [end, error] = std::from_chars(text.data(), text.data() + 2, value, 16);
-  if (error != std::errc() || end != text.data() + 2) {
-    return std::nullopt;
-  }
-  return static_cast<unsigned char>(value);
+  const unsigned high = hex_digit(text[0]);
+  const unsigned low = hex_digit(text[1]);
+  return high < 16 && low < 16 ? std::optional(static_cast<unsigned char>(high * 16 + low)) : std::nullopt;
 }
 
 bool is_name_character(char c) {

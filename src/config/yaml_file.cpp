@@ -66,6 +66,7 @@ class YamlReader {
       throw util::Error(m_problems.front());
     }
     std::vector<std::string> lines;
+    lines.reserve(m_problems.size());
     for (const util::ErrorInfo& problem : m_problems) {
       lines.push_back(util::to_string(problem));
     }

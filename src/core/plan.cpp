@@ -8,7 +8,6 @@ namespace lockkeeper::core {
 
 namespace {
 
-using util::ErrorInfo;
 using util::Outcome;
 
 bool wanted(Phase phase, PhaseFilter filter) {

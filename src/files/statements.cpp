@@ -20,9 +20,6 @@ namespace lockkeeper::files {
 
 namespace {
 
-using core::ConcurrentIndex;
-using core::DataLoss;
-using core::ObjectName;
 using core::Statement;
 
 // libpg_query's offsets are ints. files/directory.cpp refuses larger files with a message of its own.

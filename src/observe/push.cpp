@@ -201,8 +201,10 @@ HeaderList headers() {
     if (longer == nullptr) {
       return {};
     }
-    static_cast<void>(list.release());
-    list.reset(longer);
+    // Appending to an empty list makes a new one; later calls return the head that we own already.
+    if (list == nullptr) {
+      list.reset(longer);
+    }
   }
   return list;
 }

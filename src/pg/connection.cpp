@@ -108,14 +108,12 @@ ConnectError classify(PGconn* connection) {
   } else {
     error.message = without_refused_value(std::move(error.message));
   }
-  if (error.sqlstate.starts_with("28")) {
+  const bool no_connect_privilege = error.sqlstate == "42501";
+  const bool no_password = error.sqlstate.empty() && raw.find("no password supplied") != std::string::npos;
+  if (error.sqlstate.starts_with("28") || no_connect_privilege || no_password) {
     error.failure = ConnectFailure::authentication;
   } else if (error.sqlstate == "3D000") {
     error.failure = ConnectFailure::no_database;
-  } else if (error.sqlstate == "42501") {  // no CONNECT privilege on the database
-    error.failure = ConnectFailure::authentication;
-  } else if (error.sqlstate.empty() && raw.find("no password supplied") != std::string::npos) {
-    error.failure = ConnectFailure::authentication;
   } else if (raw.find("session is read-only") != std::string::npos ||
              raw.find("server is in hot standby mode") != std::string::npos) {
     error.failure = ConnectFailure::read_only;
