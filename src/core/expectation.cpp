@@ -2,9 +2,7 @@
 
 namespace lockkeeper::core {
 
-namespace {
-
-std::string quote_identifier(const std::string& name) {
+std::string quote_identifier(std::string_view name) {
   std::string quoted = "\"";
   for (const char c : name) {
     quoted += c;
@@ -14,8 +12,6 @@ std::string quote_identifier(const std::string& name) {
   }
   return quoted + '"';
 }
-
-}  // namespace
 
 std::string ObjectName::quoted() const {
   return schema.empty() ? quote_identifier(name) : quote_identifier(schema) + "." + quote_identifier(name);

@@ -4,11 +4,16 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "util/error.hpp"
 
 namespace lockkeeper::core {
+
+/// "name", with quotes inside it doubled: an SQL identifier that means exactly \p name.
+/// Source: https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS
+std::string quote_identifier(std::string_view name);
 
 /// A database object as written in a file: case-sensitive, never folded. Without a schema the search_path decides.
 struct ObjectName {

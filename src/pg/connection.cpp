@@ -502,17 +502,6 @@ std::string quote_literal(std::string_view value) {
   return quoted + '\'';
 }
 
-std::string quote_identifier(std::string_view name) {
-  std::string quoted = "\"";
-  for (const char c : name) {
-    quoted += c;
-    if (c == '"') {
-      quoted += c;
-    }
-  }
-  return quoted + '"';
-}
-
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 util::Outcome outcome_of(std::string_view sqlstate) {
   if (sqlstate == "42501" || sqlstate.starts_with("28")) {

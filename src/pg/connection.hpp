@@ -20,6 +20,7 @@
 
 #include <libpq-fe.h>
 
+#include "core/expectation.hpp"
 #include "util/clock.hpp"
 #include "util/error.hpp"
 #include "util/secret.hpp"
@@ -168,7 +169,7 @@ class Connection {
 
 /// SQL text for \p value as a string constant, for the few places where no parameter can stand.
 std::string quote_literal(std::string_view value);
-std::string quote_identifier(std::string_view name);
+using core::quote_identifier;
 
 /// Which exit code a server error means.
 util::Outcome outcome_of(std::string_view sqlstate);
