@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -71,7 +72,7 @@ std::string describe_losses(const std::vector<Loss>& losses) {
 /// One attempt at one script, with everything that its outcome needs.
 class StepRunner {
  public:
-  StepRunner(Run& run, Attempt attempt) : m_run(run), m_attempt(attempt), m_begin(run.clock.now()) {}
+  StepRunner(Run& run, Attempt attempt) : m_run(run), m_attempt(std::move(attempt)), m_begin(run.clock.now()) {}
 
   void go() {
     tell_started();
@@ -315,14 +316,16 @@ History acquire_lock(Run& run) {
 
 void apply(Run& run, const std::vector<Step>& steps) {
   for (const Step& step : steps) {
-    StepRunner(run, make_attempt(run, *step.migration, Direction::up, step.resume)).go();
+    Attempt attempt = make_attempt(run, *step.migration, Direction::up, step.resume);
+    attempt.new_until = step.new_until;
+    StepRunner(run, std::move(attempt)).go();
   }
 }
 
 void roll_back(Run& run, const Migration& migration, const HistoryRow* resume, bool allow_data_loss) {
   Attempt attempt = make_attempt(run, migration, Direction::down, resume);
   attempt.guard_data_loss = !allow_data_loss && resume == nullptr;
-  StepRunner(run, attempt).go();
+  StepRunner(run, std::move(attempt)).go();
 }
 
 util::ErrorInfo describe_broken(const std::vector<ExpectationResult>& broken, std::string_view hint) {

@@ -50,6 +50,7 @@ struct Attempt {
   util::Duration lock_timeout{0};
   util::Duration statement_timeout{0};
   bool guard_data_loss = false;  ///< down: count what would be lost first, in the same transaction
+  std::string new_until;         ///< kept in the row's details (core::select_phase); empty = nothing to keep
 
   [[nodiscard]] const Script& script() const { return direction == Direction::down ? *migration->down : migration->up; }
 };

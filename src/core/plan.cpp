@@ -37,6 +37,9 @@ class Planner {
       m_plan.applied += state.state == State::applied ? 1 : 0;
       m_plan.half_done += state.state == State::half_done ? 1 : 0;
     }
+    if (!m_plan.newest.empty()) {
+      m_plan.new_until = Version(state_of(m_plan.newest)->row->new_until);
+    }
     for (Migration& migration : m_files) {
       check_checksum(migration);
     }
@@ -164,10 +167,29 @@ Plan make_plan(std::span<Migration> files, const History& history, const Policy&
   return Planner(files, history, policy).make();
 }
 
+namespace {
+
+Version last_pre(const Plan& plan) {
+  const auto found = std::find_if(plan.steps.rbegin(), plan.steps.rend(),
+                                  [](const Step& step) { return step.migration->phase == Phase::pre; });
+  return found == plan.steps.rend() ? Version{} : found->migration->version;
+}
+
+}  // namespace
+
 void select_phase(Plan& plan, PhaseFilter filter) {
+  Version new_until;
+  if (filter == PhaseFilter::pre) {
+    new_until = plan.newest.empty() ? last_pre(plan) : plan.new_until;
+  }
   const Migration* blocked_by = nullptr;
   std::vector<Step> selected;
-  for (const Step& step : plan.steps) {
+  for (Step& step : plan.steps) {
+    if (!new_until.empty() && step.migration->version < new_until) {
+      step.new_until = new_until.str();
+      selected.push_back(step);
+      continue;
+    }
     if (!wanted(step.migration->phase, filter)) {
       blocked_by = blocked_by == nullptr ? step.migration : blocked_by;
       continue;
@@ -178,9 +200,10 @@ void select_phase(Plan& plan, PhaseFilter filter) {
           step.migration->version,
           fmt::format("{} (phase {}) cannot run before {} (phase {}) has", step.migration->id(),
                       post_first ? "pre" : "post", blocked_by->id(), post_first ? "post" : "pre"),
-          fmt::format("Run `lockkeeper up --phase {}` first; on a new database, where no old release is running, "
-                      "`--phase all` applies everything in order.",
-                      post_first ? "post" : "pre")));
+          fmt::format(
+              "Run `lockkeeper up --phase {}` first; where no old release is running, `--phase all` applies everything "
+              "in order.",
+              post_first ? "post" : "pre")));
       break;
     }
     selected.push_back(step);

@@ -24,6 +24,7 @@ struct Finding {
 struct Step {
   Migration* migration = nullptr;      ///< points into the files; parsed later
   const HistoryRow* resume = nullptr;  ///< the half-done attempt that is gone on with; points into the history
+  std::string new_until;               ///< to be kept in the history, see select_phase; or empty
 };
 
 struct Plan {
@@ -36,6 +37,7 @@ struct Plan {
   std::size_t out_of_order = 0;  ///< pending, but held back by a finding: older than an applied one
   bool ahead = false;            ///< the history has applied versions newer than every file
   Version newest;                ///< newest applied; empty = none
+  Version new_until;             ///< what the newest applied one has kept of a new database; empty = nothing
 
   /// The first finding that is an error; nullptr = none.
   [[nodiscard]] const Finding* first_error() const;
@@ -48,6 +50,8 @@ Plan make_plan(std::span<Migration> files, const History& history, const Policy&
 
 /// Keeps the steps of one phase, and stops (15) where the order of versions would be broken: the `post` of an earlier
 /// version that has not run stops a later `pre`, and the other way round. The steps must be parsed.
+/// A new database (nothing applied) has no old release that a `post` could hurt: there, `pre` takes along every `post`
+/// that stands before the last `pre`. The rows keep up to where, so that a run that was cut goes on in the same way.
 void select_phase(Plan& plan, PhaseFilter filter);
 
 /// Adds a finding (13) for each half-done step whose done statements are no longer those of the file. The steps must be

@@ -270,21 +270,22 @@ void Database::add_begin(Batch& batch, const Attempt& attempt) const {
 void Database::add_history_row(Batch& batch, const Attempt& attempt, AttemptOutcome outcome, std::size_t done,
                                const std::string& error) const {
   const bool finished = outcome != AttemptOutcome::started;
-  batch.add(fmt::format(
-                "INSERT INTO {} (version, name, direction, checksum, outcome, statements_done, statements_total, "
-                "started_at, finished_at, runner, error, details) VALUES ($1, $2, $3, $4, $5, $6, $7, {}, {}, $8, $9, "
-                "pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('environment', $10::text, 'prefix', "
-                "$11::text))) RETURNING id",
-                m_settings.history.quoted(),
-                finished && error.empty() ? "pg_catalog.transaction_timestamp()" : "pg_catalog.clock_timestamp()",
-                finished ? "pg_catalog.clock_timestamp()" : "NULL"),
-            {attempt.migration->version.str(), attempt.migration->name, std::string(to_string(attempt.direction)),
-             attempt.script().checksum, std::string(to_string(outcome)), std::to_string(done),
-             std::to_string(attempt.script().statements.size()), m_settings.runner,
-             error.empty() ? std::nullopt : Batch::Parameter(error),
-             m_settings.environment.empty() ? std::nullopt : Batch::Parameter(m_settings.environment),
-             attempt.migration->transactional || done == 0 ? std::nullopt
-                                                           : Batch::Parameter(prefix_checksum(attempt, done))});
+  batch.add(
+      fmt::format(
+          "INSERT INTO {} (version, name, direction, checksum, outcome, statements_done, statements_total, "
+          "started_at, finished_at, runner, error, details) VALUES ($1, $2, $3, $4, $5, $6, $7, {}, {}, $8, $9, "
+          "pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('environment', $10::text, 'prefix', "
+          "$11::text, 'new_until', $12::text))) RETURNING id",
+          m_settings.history.quoted(),
+          finished && error.empty() ? "pg_catalog.transaction_timestamp()" : "pg_catalog.clock_timestamp()",
+          finished ? "pg_catalog.clock_timestamp()" : "NULL"),
+      {attempt.migration->version.str(), attempt.migration->name, std::string(to_string(attempt.direction)),
+       attempt.script().checksum, std::string(to_string(outcome)), std::to_string(done),
+       std::to_string(attempt.script().statements.size()), m_settings.runner,
+       error.empty() ? std::nullopt : Batch::Parameter(error),
+       m_settings.environment.empty() ? std::nullopt : Batch::Parameter(m_settings.environment),
+       attempt.migration->transactional || done == 0 ? std::nullopt : Batch::Parameter(prefix_checksum(attempt, done)),
+       attempt.new_until.empty() ? std::nullopt : Batch::Parameter(attempt.new_until)});
 }
 
 void Database::add_progress(Batch& batch, const Attempt& attempt, std::int64_t row, std::size_t done) const {

@@ -1,5 +1,5 @@
 # phase: post waits for `up --phase post`; a post of an earlier version that has not run stops the next pre (15), and the
-# other way round; --phase all applies everything in order.
+# other way round, but for a new database; --phase all applies everything in order.
 source "$SUPPORT/lib.sh"
 new_db
 mig 1_add <<<'CREATE TABLE log (n int); INSERT INTO log VALUES (1);'
@@ -29,6 +29,23 @@ expect_err 'hint: Run .lockkeeper up --phase post'
 run up --phase post
 expect_code 0
 run up
+expect_code 0
+expect_sql "SELECT string_agg(n::text, ' ') FROM log" '1 2 3'
+
+# A new database has no old release that a post could hurt: pre takes along what stands before the last pre, and goes on
+# in the same way when the run was cut.
+new_db second
+mig 3_next <<<'INSERT INTO log VALUES (3, 3);'
+run up
+expect_code 12
+expect_sql "SELECT string_agg(version || ':' || (details->>'new_until'), ' ' ORDER BY id) FROM lockkeeper.history
+            WHERE outcome = 'applied'" '1:3 2:3'
+run check
+expect_code 3
+mig 3_next <<<'INSERT INTO log VALUES (3);'
+run up
+expect_code 0
+run check
 expect_code 0
 expect_sql "SELECT string_agg(n::text, ' ') FROM log" '1 2 3'
 

@@ -358,6 +358,7 @@ class FakeDatabase final : public core::Database {
     row.statements_done = done;
     row.statements_total = attempt.script().statements.size();
     row.prefix_checksum = done == 0 ? "" : attempt.script().statements.at(done - 1).prefix_checksum;
+    row.new_until = attempt.new_until;
     m_server.rows.push_back(row);
     return m_server.rows.back();
   }

@@ -1,5 +1,6 @@
 #include "core/plan.hpp"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -289,10 +290,10 @@ TEST_CASE("a half-done migration is only gone on with when what is done is still
 }
 
 TEST_CASE("the phase selects the steps, and a migration of the other phase that comes earlier stops them") {
-  // Every file is pre or post; all combinations of three.
+  // Every file is pre or post; all combinations of three, after one that is applied.
   for (unsigned phases = 0; phases < 8; ++phases) {
     for (const PhaseFilter filter : {PhaseFilter::pre, PhaseFilter::post, PhaseFilter::all}) {
-      std::vector<Migration> files = make_files({"1", "2", "3"});
+      std::vector<Migration> files = make_files({"1", "2", "3", "0"});
       Versions expected;
       bool passed_over = false;
       bool blocked = false;
@@ -308,8 +309,9 @@ TEST_CASE("the phase selects the steps, and a migration of the other phase that 
         }
         passed_over = passed_over || !wanted;
       }
-      const core::History none;
-      Plan plan = make_plan(files, none, {});
+      const core::History history = make_history({make_row(files[3])});
+      std::rotate(files.begin(), files.begin() + 3, files.end());
+      Plan plan = make_plan(files, history, {});
       select_phase(plan, filter);
       CAPTURE(phases);
       CAPTURE(static_cast<int>(filter));
@@ -323,19 +325,75 @@ TEST_CASE("the phase selects the steps, and a migration of the other phase that 
   }
 }
 
-TEST_CASE("the message of a phase conflict names both migrations and what to run first") {
-  std::vector<Migration> files = make_files({"1", "2"});
+TEST_CASE("a new database takes each post along that stands before the last pre, also when the run is cut") {
+  constexpr unsigned k_count = 4;
+  for (unsigned phases = 0; phases < (1U << k_count); ++phases) {
+    std::vector<Migration> files = make_files({"1", "2", "3", "4"});
+    std::size_t last_pre = 0;  // how many there are up to the last pre
+    for (unsigned i = 0; i < k_count; ++i) {
+      files[i].phase = ((phases >> i) & 1U) != 0 ? Phase::post : Phase::pre;
+      last_pre = files[i].phase == Phase::pre ? i + 1 : last_pre;
+    }
+    const Versions all{"1", "2", "3", "4"};
+    for (std::size_t cut = 0; cut <= last_pre; ++cut) {
+      CAPTURE(phases);
+      CAPTURE(cut);
+      const core::History none;
+      Plan plan = make_plan(files, none, {});
+      select_phase(plan, PhaseFilter::pre);
+      REQUIRE(steps(plan) == Versions(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(last_pre)));
+      std::vector<core::HistoryRow> rows;
+      for (std::size_t i = 0; i < cut; ++i) {
+        rows.push_back(make_row(files[i]));
+        rows.back().new_until = plan.steps[i].new_until;
+      }
+      const core::History history = make_history(std::move(rows));
+      Plan rest = make_plan(files, history, {});
+      select_phase(rest, PhaseFilter::pre);
+      CHECK(rest.findings.empty());
+      CHECK(steps(rest) == Versions(all.begin() + static_cast<std::ptrdiff_t>(cut),
+                                    all.begin() + static_cast<std::ptrdiff_t>(last_pre)));
+    }
+  }
+}
+
+TEST_CASE("a database is new only once: the next release's pre waits for the post before it") {
+  std::vector<Migration> first = make_files({"1", "2", "3", "4"});
+  first[1].phase = Phase::post;
+  first[3].phase = Phase::post;
   const core::History none;
-  files[0].phase = Phase::post;
-  Plan plan = make_plan(files, none, {});
+  Plan plan = make_plan(first, none, {});
+  select_phase(plan, PhaseFilter::pre);
+  REQUIRE(steps(plan) == Versions{"1", "2", "3"});
+  std::vector<core::HistoryRow> rows;
+  for (std::size_t i = 0; i < 3; ++i) {
+    rows.push_back(make_row(first[i]));
+    rows.back().new_until = plan.steps[i].new_until;
+  }
+  const core::History history = make_history(std::move(rows));
+  std::vector<Migration> next = make_files({"1", "2", "3", "4", "5"});
+  next[1].phase = Phase::post;
+  next[3].phase = Phase::post;
+  plan = make_plan(next, history, {});
+  select_phase(plan, PhaseFilter::pre);
+  REQUIRE(plan.first_error() != nullptr);
+  CHECK(plan.first_error()->info.message == "5_m5 (phase pre) cannot run before 4_m4 (phase post) has");
+}
+
+TEST_CASE("the message of a phase conflict names both migrations and what to run first") {
+  std::vector<Migration> applied = make_files({"0"});
+  std::vector<Migration> files = make_files({"0", "1", "2"});
+  const core::History history = make_history({make_row(applied[0])});
+  files[1].phase = Phase::post;
+  Plan plan = make_plan(files, history, {});
   select_phase(plan, PhaseFilter::pre);
   REQUIRE(plan.first_error() != nullptr);
   CHECK(plan.first_error()->info.message == "2_m2 (phase pre) cannot run before 1_m1 (phase post) has");
   CHECK(contains(plan.first_error()->info.hint, "lockkeeper up --phase post"));
 
-  files[0].phase = Phase::pre;
-  files[1].phase = Phase::post;
-  plan = make_plan(files, none, {});
+  files[1].phase = Phase::pre;
+  files[2].phase = Phase::post;
+  plan = make_plan(files, history, {});
   select_phase(plan, PhaseFilter::post);
   REQUIRE(plan.first_error() != nullptr);
   CHECK(plan.first_error()->info.message == "2_m2 (phase post) cannot run before 1_m1 (phase pre) has");
