@@ -289,6 +289,9 @@ void Database::add_history_row(Batch& batch, const Attempt& attempt, AttemptOutc
 }
 
 void Database::add_progress(Batch& batch, const Attempt& attempt, std::int64_t row, std::size_t done) const {
+  // Whatever limits the script has set for itself.
+  batch.add(
+      "SELECT pg_catalog.set_config('statement_timeout', '0', true), pg_catalog.set_config('lock_timeout', '0', true)");
   batch.add(
       fmt::format("UPDATE {} SET statements_done = $1, details = details || pg_catalog.jsonb_build_object('prefix', "
                   "$2::text) WHERE id = $3",

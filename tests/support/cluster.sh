@@ -45,6 +45,18 @@ write_facts() {
   } >"$dir/env.sh"
 }
 
+# Interrupted on the way: the server has a session of its own, so it did not see the signal, and nobody knows it yet.
+abandon() {
+  local dir=$1 bin=$2 attempt
+  trap '' INT TERM HUP
+  for attempt in {1..50}; do
+    as_server_user "$dir" "$bin/pg_ctl" --pgdata="$dir/data" -m immediate -w -t 10 stop >/dev/null 2>&1 || true
+    pgrep -f -- "$dir/data" >/dev/null || return 0
+    sleep 0.1
+  done
+  echo "cluster.sh: a server in $dir/data does not stop ($attempt attempts)" >&2
+}
+
 start() {
   local dir=$1 bin=${2:-} user password port attempt
   [[ -n $bin ]] || bin=$(default_pgbin)
@@ -68,12 +80,15 @@ start() {
     die "initdb failed"
   fi
   write_configuration "$dir"
+  # shellcheck disable=SC2064 # as they are now
+  trap "abandon '$dir' '$bin'" EXIT
   for attempt in 1 2 3 4 5; do
     port=$(free_port)
     printf 'port = %s\n' "$port" >"$dir/data/port.conf"
     [[ -z $user ]] || chown "$user:" "$dir/data/port.conf"
     if as_server_user "$dir" "$bin/pg_ctl" --pgdata="$dir/data" --log="$dir/log" -w -t 60 start >"$dir/pg_ctl.log" 2>&1; then
       write_facts "$dir" "$bin" "$port" "$password"
+      trap - EXIT
       return
     fi
     grep -q 'could not bind' "$dir/log" || break # taken since free_port looked: another one
