@@ -2,6 +2,7 @@
 # (scripts/install-packages.sh: as root, or with sudo) and asks nothing.
 #
 # Variables: JOBS    how much is compiled and tested at once (number of cores)
+#            ARCHS   the architectures that `make release` builds: make release ARCHS=amd64
 #            TESTS   only the tests whose name matches this regular expression: make test TESTS=unit
 
 SHELL := bash
@@ -19,7 +20,7 @@ packages = scripts/install-packages.sh
 build = cmake --preset $(1) && cmake --build --preset $(1) -j $(JOBS)
 cpp_files = find src tests -name '*.[ch]pp' -print0
 
-.PHONY: help build demo test test-all format lint clean
+.PHONY: help build demo test test-all image release format lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1 \2/p' Makefile | while read -r name text; do printf 'make %-10s%s\n' "$$name" "$$text"; done
@@ -39,15 +40,22 @@ demo: ## a database, migrations, a rolling deploy: what Lockkeeper does, on this
 test: ## everything that a change must pass, with sanitizers (about 15 minutes on two cores)
 	$(packages) build test fuzz
 	$(call build,dev)
-	scripts/run-ctest.sh build/dev -j $(JOBS) -LE long -R '$(TESTS)'
+	scripts/run-ctest.sh build/dev -j $(JOBS) -LE '^(long|deploy|image)$$' -R '$(TESTS)'
 	$(call build,fuzz)
 	tests/fuzz/run.sh build/fuzz
 
 test-all: ## what takes longer: every supported PostgreSQL version, poolers, clang-tidy
-	$(packages) build test fuzz long
+	$(packages) build test fuzz long deploy release image
 	$(call build,dev)
-	scripts/run-ctest.sh build/dev -j $(JOBS) -L long -R '$(TESTS)'
+	scripts/run-ctest.sh build/dev -j $(JOBS) -L '^(long|deploy|image)$$' -R '$(TESTS)'
 	$(MAKE) lint
+
+image: ## the container image, lockkeeper:VERSION, by docker, buildah or podman; PLATFORM=arm64 for the other machine
+	PLATFORM='$(PLATFORM)' scripts/image.sh
+
+release: ## dist/: the static binaries for amd64 and arm64, what is in them, licences (as root, or with sudo)
+	$(packages) release
+	scripts/release.sh $(ARCHS)
 
 format: ## formats the sources in place
 	$(packages) test

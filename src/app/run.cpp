@@ -7,6 +7,7 @@
 #include <fstream>
 #include <span>
 #include <sstream>
+#include <utility>
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,11 +17,15 @@
 #include "app/commands.hpp"
 #include "config/load.hpp"
 #include "config/option_table.hpp"
+#include "files/checksum.hpp"
+#include "files/statements.hpp"
+#include "libraries.hpp"
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
 #include "observe/push.hpp"
 #include "observe/terminal.hpp"
 #include "observe/termination.hpp"
+#include "pg/connect.hpp"
 #include "util/interrupt.hpp"
 #include "util/text.hpp"
 #include "version.hpp"
@@ -267,7 +272,24 @@ int fail_early(const ErrorInfo& info, std::span<const char* const> arguments, co
 std::string version_text(bool verbose) {
   std::string text = fmt::format("lockkeeper {}\n", k_version);
   if (verbose) {
-    text += fmt::format("libpq {}\n", PQlibVersion());
+    text += "built with\n";
+    const std::array<std::pair<std::string_view, std::string>, 9> libraries = {{
+        {"Boost.Program_options", std::string(k_boost_version)},
+        {"fmt", std::string(k_fmt_version)},
+        {"libcurl", observe::libcurl_version()},
+        {"libpg_query", fmt::format("with the grammar of PostgreSQL {}", files::grammar_version())},
+        {"libpq", pg::libpq_version()},
+        {"nlohmann-json", std::string(k_nlohmann_json_version)},
+        {"OpenSSL", files::openssl_version()},
+        {"prometheus-cpp", std::string(k_prometheus_cpp_version)},
+        {"yaml-cpp", std::string(k_yaml_cpp_version)},
+    }};
+    for (const auto& [name, version] : libraries) {
+      text += fmt::format("  {:<22} {}\n", name, version);
+    }
+    text += k_static ? "linked statically; licences: LICENSES.txt beside the binary, in the image "
+                       "/usr/share/lockkeeper/LICENSES.txt\n"
+                     : "linked dynamically; licences: those of the libraries' packages\n";
   }
   return text;
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include "util/error.hpp"
@@ -64,6 +65,10 @@ std::string script_checksum(std::string_view text) {
   }
   hash.add(text);
   return hash.hex();
+}
+
+std::string openssl_version() {
+  return OpenSSL_version(OPENSSL_VERSION_STRING);
 }
 
 }  // namespace lockkeeper::files

@@ -405,6 +405,10 @@ void assign_copy_data(std::vector<Statement>& statements, std::span<const CopyDa
 
 }  // namespace
 
+std::string_view grammar_version() {
+  return PG_VERSION;
+}
+
 SplitResult split(std::string_view text, const std::string& file) {
   SplitResult result;
   if (const std::optional<Problem> problem = unsuitable(text)) {

@@ -19,6 +19,9 @@
 
 namespace lockkeeper::files {
 
+/// The version of PostgreSQL whose grammar the parser knows: "15.1".
+std::string_view grammar_version();
+
 /// A stretch of the file. The pieces, in order, cover it without gap or overlap.
 struct Piece {
   enum class What {

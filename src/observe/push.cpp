@@ -280,6 +280,10 @@ std::optional<std::string> judge(const Response& response, const std::string& ad
 
 }  // namespace
 
+std::string libcurl_version() {
+  return curl_version_info(CURLVERSION_NOW)->version;
+}
+
 std::string group_path(const std::string& job, const std::vector<std::pair<std::string, std::string>>& labels) {
   std::string path = "/metrics" + path_segment("job", job);
   for (const auto& [name, value] : labels) {

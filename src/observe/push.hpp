@@ -34,6 +34,9 @@ enum class PushMode {
   merge,    ///< POST: only metrics of the same names are replaced
 };
 
+/// libcurl's version, as it says itself at run time: "8.14.1".
+std::string libcurl_version();
+
 /// "/metrics/job/lockkeeper/namespace/shop/database/app". Values that are not plain URL characters become
 /// name@base64/value, as the Pushgateway's README describes.
 std::string group_path(const std::string& job, const std::vector<std::pair<std::string, std::string>>& labels);

@@ -181,6 +181,11 @@ class Connector {
 
 }  // namespace
 
+std::string libpq_version() {
+  const int number = PQlibVersion();  // 170011: since PostgreSQL 10, the major version and four digits
+  return fmt::format("{}.{}", number / 10000, number % 10000);
+}
+
 std::vector<Address> split_hosts(const Address& address) {
   constexpr std::array<std::string_view, 3> k_lists = {"host", "hostaddr", "port"};
   std::size_t count = 1;

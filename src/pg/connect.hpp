@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "core/events.hpp"
 #include "pg/connection.hpp"
@@ -28,6 +30,9 @@ struct ConnectRequest {
 /// \throws Error{unreachable}, Error{permission}, Error{config}, what read_address throws,
 /// Error{interrupted|terminated}
 Connection connect(const ConnectRequest& request, util::Clock& clock, core::Observer& observer);
+
+/// libpq's version, as it says itself at run time: "17.11".
+std::string libpq_version();
 
 /// The parts of a multi-host address. One that names one host (or none) is returned as it is.
 std::vector<Address> split_hosts(const Address& address);
