@@ -1,5 +1,5 @@
-# README.md: its first migration works as it stands, its exit codes are the binary's, its error message is one, its YAML is
-# that of deploy/k8s/job.yaml, its picture and links are there.
+# README.md: its first migration works as it stands, its exit codes are the binary's, its error message is one, its way into
+# Kubernetes is the chart's.
 source "$SUPPORT/lib.sh"
 readme=$REPO/README.md
 new_db
@@ -28,14 +28,13 @@ diff documented explained || fail 'the exit codes of README.md are not those of 
 failures=$(grep -vc '^0 ' explained)
 grep -qE "^\| different exit codes for failures \| $failures \|" "$readme" || fail "there are $failures exit codes for failures"
 
-# --- FailJob: the fatal ones, in README.md and in the Job
-fatal=$(sed -nE 's/ [a-z_]+ fatal$//p' explained | paste -sd ' ' | sed 's/ /, /g')
-for file in "$readme" "$REPO/deploy/k8s/job.yaml"; do
-  [[ $(sed -nE 's/^ *values: \[(.*)\]$/\1/p' "$file") == "$fatal" ]] || fail "$file: values: [$fatal]"
-done
-diff <(sed -n '/^  podFailurePolicy:/,/values:/p' "$readme") \
-  <(sed -n '/^  podFailurePolicy:/,/values:/p' "$REPO/deploy/k8s/job.yaml" | sed 's/ *#.*//') || fail 'podFailurePolicy differs'
-sed 's/ *#.*//' "$REPO/deploy/k8s/job.yaml" | grep -qE '^ +command: \[lockkeeper, up\]$' || fail 'the Job does not run lockkeeper up'
+# --- the five minutes in Kubernetes are those of the chart, which tests/deploy/chart_readme.sh follows
+five_minutes() { # FILE
+  awk '/^<!-- five minutes/ {on = 1} /^<!-- end of five/ {on = 0} on && /^```/ {code = !code; print; next} on && code' "$1"
+}
+five_minutes "$readme" >five
+(($(wc -l <five) > 20)) || fail 'README.md has no five minutes'
+diff five <(five_minutes "$REPO/deploy/helm/lockkeeper/README.md") || fail 'README.md and the README.md of the chart differ'
 
 # --- a statement that fails
 sql 'CREATE TABLE "Booking" (id int)'

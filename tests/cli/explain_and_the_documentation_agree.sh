@@ -1,4 +1,4 @@
-# `lockkeeper explain`, `explain CODE` and docs/exit-codes.md say the same, and its podFailurePolicy lists the fatal codes.
+# `lockkeeper explain`, `explain CODE` and docs/exit-codes.md say the same, and every podFailurePolicy lists the fatal codes.
 source "$SUPPORT/lib.sh"
 URL=
 doc=$REPO/docs/exit-codes.md
@@ -31,6 +31,20 @@ for code_of in 5 20 23 36 99 128; do
   expect_code 2
 done
 
-# values: [2, 10, ...] of the FailJob rule
-documented=$(sed -n 's/^ *values: \[\(.*\)\].*/\1/p' "$doc" | tr -d ' ' | tr ',' '\n')
-[[ $documented == "$fatal" ]] || fail "FailJob lists $documented; the fatal codes are $fatal"
+# The list of the fatal codes, wherever a Job's FailJob rule or the chart has it: [2, 10, ...]
+# LOCKKEEPER_UPDATE_DOCS=1 writes it there.
+list=[${fatal//$'\n'/, }]
+mapfile -t places < <(grep -rlE '\[2, 10[, 0-9]*\]' "$REPO/deploy" "$REPO/docs" "$REPO/README.md")
+for place in "$doc" "$REPO/deploy/k8s/base/job.yaml" "$REPO/deploy/helm/lockkeeper/templates/_exit_codes.tpl"; do
+  [[ " ${places[*]} " == *" $place "* ]] || fail "$place has no list of the fatal codes: $list"
+done
+for place in "${places[@]}"; do
+  if [[ -n ${LOCKKEEPER_UPDATE_DOCS:-} ]]; then
+    sed -i -E "s/\[2, 10[, 0-9]*\]/$list/g" "$place"
+  fi
+  [[ $(grep -oE '\[2, 10[, 0-9]*\]' "$place" | sort -u) == "$list" ]] || fail "FailJob in $place: the fatal codes are $list"
+done
+# and no Job names exit codes in another way
+grep -rnE -A 3 'onExitCodes:' "$REPO/deploy" --include='*.yaml' --include='*.tpl' | grep -E 'values:' |
+  grep -vE "values: (\[2, 10|.*lockkeeper[.]failJobExitCodes)" >others && fail "a list of exit codes of another form: $(cat others)"
+true
