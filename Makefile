@@ -20,10 +20,10 @@ packages = scripts/install-packages.sh
 build = cmake --preset $(1) && cmake --build --preset $(1) -j $(JOBS)
 cpp_files = find src tests -name '*.[ch]pp' -print0
 
-.PHONY: help build demo test test-all image release format lint clean
+.PHONY: help build demo test test-all e2e image release format lint clean
 
 help: ## this list
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1 \2/p' Makefile | while read -r name text; do printf 'make %-10s%s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1 \2/p' Makefile | while read -r name text; do printf 'make %-10s%s\n' "$$name" "$$text"; done
 
 build: ## the release binary for this machine, at build/lockkeeper
 	$(packages) build
@@ -44,7 +44,7 @@ test: ## everything that a change must pass, with sanitizers (about 15 minutes o
 	$(call build,fuzz)
 	tests/fuzz/run.sh build/fuzz
 
-test-all: ## what takes longer: every supported PostgreSQL version, poolers, clang-tidy
+test-all: ## what takes longer: every PostgreSQL version, chart, manifests, static binary, image, clang-tidy (as root)
 	$(packages) build test fuzz long deploy release image
 	$(call build,dev)
 	scripts/run-ctest.sh build/dev -j $(JOBS) -L '^(long|deploy|image)$$' -R '$(TESTS)'
@@ -52,6 +52,9 @@ test-all: ## what takes longer: every supported PostgreSQL version, poolers, cla
 
 image: ## the container image, lockkeeper:VERSION, by docker, buildah or podman; PLATFORM=arm64 for the other machine
 	PLATFORM='$(PLATFORM)' scripts/image.sh
+
+e2e: ## releases in the cluster of the current kubeconfig; tests/e2e/README.md says which images it needs
+	tests/e2e/run.sh
 
 release: ## dist/: the static binaries for amd64 and arm64, what is in them, licences (as root, or with sudo)
 	$(packages) release
