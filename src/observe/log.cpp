@@ -1,6 +1,8 @@
 #include "observe/log.hpp"
 
+#include <chrono>
 #include <string_view>
+#include <variant>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -13,6 +15,8 @@ namespace lockkeeper::observe {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr auto k_quiet_time = std::chrono::seconds(10);  ///< between two records that say the same
 
 std::string id(const std::string& version, const std::string& name) {
   return name.empty() ? version : version + "_" + name;
@@ -285,8 +289,23 @@ std::string rfc3339(util::WallTime time) {
 LogObserver::LogObserver(const util::Clock& clock, LogStyle style, core::Level minimum, std::FILE* out)
     : m_clock(clock), m_style(style), m_minimum(minimum), m_out(out) {}
 
+bool LogObserver::told_already(const core::ConnectRetry& event) {
+  const std::string told = event.target + ": " + event.reason;
+  const util::SteadyTime now = m_clock.now();
+  if (told == m_retry_told && now - m_retry_at < k_quiet_time) {
+    return true;
+  }
+  m_retry_told = told;
+  m_retry_at = now;
+  return false;
+}
+
 void LogObserver::on(const core::Event& event) {
   if (level(event) < m_minimum) {
+    return;
+  }
+  const auto* retry = std::get_if<core::ConnectRetry>(&event);
+  if (retry != nullptr && m_minimum > core::Level::debug && told_already(*retry)) {
     return;
   }
   const std::string time = rfc3339(m_clock.wall());

@@ -36,17 +36,22 @@ std::string rfc3339(util::WallTime time);
 /// a full disk or a closed pipe must not stop a migration. \p clock and \p out must outlive the observer.
 class LogObserver final : public core::Observer {
  public:
-  /// Events below \p minimum are left out; statements are at debug level.
+  /// Events below \p minimum are left out; statements are at debug level. An attempt to connect that ends like the
+  /// one before is told every ten seconds only, but at debug level.
   LogObserver(const util::Clock& clock, LogStyle style, core::Level minimum = core::Level::info,
               std::FILE* out = stderr);
 
   void on(const core::Event& event) override;
 
  private:
+  [[nodiscard]] bool told_already(const core::ConnectRetry& event);
+
   const util::Clock& m_clock;
   LogStyle m_style;
   core::Level m_minimum;
   std::FILE* m_out;
+  std::string m_retry_told;  ///< target and reason
+  util::SteadyTime m_retry_at{};
 };
 
 }  // namespace lockkeeper::observe

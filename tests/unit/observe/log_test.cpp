@@ -73,6 +73,22 @@ TEST_CASE("every event is one line of JSON that begins with ts, level, event and
   CHECK(names.size() == std::variant_size_v<core::Event>);
 }
 
+TEST_CASE("attempts to connect that end alike are told every ten seconds, and all of them at debug level") {
+  const core::ConnectRetry refused{.target = "db:5432/app", .reason = "connection refused", .wait = 1s};
+  const core::ConnectRetry starting{.target = "db:5432/app", .reason = "the server is starting up", .wait = 1s};
+  for (const auto& [minimum, expected] : {std::pair{core::Level::info, 4U}, std::pair{core::Level::debug, 22U}}) {
+    test::StandingClock clock;
+    const test::StringFile out;
+    LogObserver observer(clock, LogStyle::text, minimum, out.file());
+    for (int i = 0; i < 21; ++i) {
+      observer.on(refused);
+      clock.sleep(1s);
+    }
+    observer.on(starting);
+    CHECK(out.lines().size() == expected);
+  }
+}
+
 TEST_CASE("a field of one name has one type in all events, as log stores need it") {
   std::map<std::string, Json::value_t> types;
   std::vector<core::Event> events = test::every_event();
