@@ -111,6 +111,15 @@ refused 'migrations.existingVolume.claimName and source are both set' --set migr
 refused 'migrations.initCopy.image is set, with migrations.source image: set migrations.source to initCopy' --set migrations.initCopy.image=shop:1
 refused 'migrations.source imageVolume needs Kubernetes 1.35, or 1.33 with the feature gate ImageVolume; this is v1.32.0' \
   --set migrations.source=imageVolume,migrations.imageVolume.reference=shop:1 --kube-version 1.32.0
+refused 'metrics.url holds a user or password, which everybody who may read the release would see' \
+  --set metrics.url=http://user:secret@pushgateway:9091
+refused 'argocd.hook is set, with mode helm: set mode: argocd' --set argocd.hook=Sync
+refused 'serviceAccount.annotations is set, and create is not' --set serviceAccount.annotations.role=x
+refused 'serviceAccount.annotations sets helm.sh/hook' --set 'serviceAccount.create=true,serviceAccount.annotations.helm\.sh/hook=x'
+refused 'job.annotations sets argocd.argoproj.io/sync-wave: use argocd.syncWave' \
+  --set 'mode=argocd' --set-string 'job.annotations.argocd\.argoproj\.io/sync-wave=1'
+refused 'migrations.initCopy.path is set, with migrations.source image' --set migrations.initCopy.path=/x
+accepted --set podAnnotations=null
 refused 'metrics.basicAuth and metrics.bearerToken are both set' \
   --set metrics.url=http://p,metrics.basicAuth.username=x,metrics.basicAuth.existingSecret=y,metrics.bearerToken.existingSecret=z
 refused 'metrics.ca.secret and metrics.ca.configMap are both set' --set metrics.url=https://p,metrics.ca.secret=a,metrics.ca.configMap=b

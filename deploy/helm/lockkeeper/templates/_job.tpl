@@ -60,7 +60,12 @@ template:
     labels:
       {{- include "lockkeeper.selectorLabels" $root | nindent 6 }}
       app.kubernetes.io/component: {{ eq .phase "post" | ternary "migrate-post" "migrate" }}
-      {{- if eq $v.mesh "istio-off" }}
+      {{- if $v.networkPolicy.enabled }}
+      lockkeeper/network-policy: {{ include "lockkeeper.privateName" $root }}
+      {{- end }}
+      {{- if eq $v.mesh "istio-native" }}
+      sidecar.istio.io/inject: "true"
+      {{- else if eq $v.mesh "istio-off" }}
       sidecar.istio.io/inject: "false"
       istio.io/dataplane-mode: none
       {{- end }}
@@ -71,12 +76,13 @@ template:
     {{- if eq $v.mesh "istio-native" }}
     {{- $_ := set $annotations "sidecar.istio.io/nativeSidecar" "true" }}
     {{- else if eq $v.mesh "linkerd" }}
+    {{- $_ := set $annotations "linkerd.io/inject" "enabled" }}
     {{- $_ := set $annotations "config.beta.linkerd.io/proxy-enable-native-sidecar" "true" }}
     {{- end }}
     {{- if and (eq $v.migrations.source "configMap") $v.migrations.configMap.inline }}
     {{- $_ := set $annotations "checksum/migrations" (toJson $v.migrations.configMap.inline | sha256sum) }}
     {{- end }}
-    {{- with merge (deepCopy $v.podAnnotations) $annotations }}
+    {{- with merge (deepCopy (default dict $v.podAnnotations)) $annotations }}
     annotations:
       {{- toYaml . | nindent 6 }}
     {{- end }}

@@ -91,9 +91,14 @@ takes from PG*. Arguments as lockkeeper.database.
 {{ include "lockkeeper.variable" (dict "name" (first .) "value" $value) }}
 {{- else if get $db.keys $field }}
 {{ include "lockkeeper.variable" (dict "name" (first .) "secret" $of.secret "key" (get $db.keys $field)) }}
+{{- else if eq $field "port" }}
+{{ include "lockkeeper.variable" (dict "name" "PGPORT" "value" "5432") }}
 {{- end }}
 {{- end }}
+{{- /* Empty is as if it were not set: nothing in the image or in extraEnvFrom leads elsewhere. */}}
+{{ include "lockkeeper.variable" (dict "name" "PGHOSTADDR" "value" "") }}
 {{- else if or $of.path $of.mounted }}
+{{ include "lockkeeper.variable" (dict "name" "LOCKKEEPER_DATABASE_URL" "value" "") }}
 {{ include "lockkeeper.variable" (dict "name" "LOCKKEEPER_DATABASE_URL_FILE" "value" (default "/run/lockkeeper/database-url" $of.path)) }}
 {{- else }}
 {{ include "lockkeeper.variable" (dict "name" "LOCKKEEPER_DATABASE_URL" "secret" $of.secret "key" $of.key) }}

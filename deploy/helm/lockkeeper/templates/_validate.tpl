@@ -34,6 +34,10 @@
 {{- $p = append $p (printf "job.ttlSecondsAfterFinished is set, with mode %s: a Job that is deleted is created again and runs again; leave it out" $v.mode) }}
 {{- end }}
 
+{{- if and (ne $v.mode "argocd") (ne $v.argocd.hook "PreSync") }}
+{{- $p = append $p (printf "argocd.hook is set, with mode %s: set mode: argocd" $v.mode) }}
+{{- end }}
+
 {{- /* settings that are values of their own */}}
 {{- $own := dict "migrations" "migrations.path" "deadline" "deadline" "log_format" "logFormat" "database_url_env" "database" "database_url_file" "database" "metrics_url" "metrics.url" "metrics_required" "metrics.required" "metrics_username" "metrics.basicAuth" "metrics_password_file" "metrics.basicAuth" "metrics_bearer_token_file" "metrics.bearerToken" "metrics_ca_file" "metrics.ca" }}
 {{- range $key, $_ := $v.settings }}
@@ -122,7 +126,7 @@
 {{- $p = append $p "migrations.imageVolume.reference is not set: the image that holds the migrations" }}
 {{- end }}
 {{- if semverCompare "<1.33-0" .Capabilities.KubeVersion.Version }}
-{{- $p = append $p (printf "migrations.source imageVolume needs Kubernetes 1.35, or 1.33 with the feature gate ImageVolume; this is %s: use initCopy" .Capabilities.KubeVersion.Version) }}
+{{- $p = append $p (printf "migrations.source imageVolume needs Kubernetes 1.35, or 1.33 with the feature gate ImageVolume; this is %s: use initCopy (helm template does not ask the cluster: pass --kube-version)" .Capabilities.KubeVersion.Version) }}
 {{- end }}
 {{- else if eq $m.source "configMap" }}
 {{- if and $m.configMap.name $m.configMap.inline }}
@@ -146,7 +150,7 @@
 {{- $p = append $p "migrations.initCopy.path is not set: the migrations' directory in that image" }}
 {{- end }}
 {{- end }}
-{{- range list "imageVolume.reference" "configMap.name" "configMap.inline" "existingVolume.claimName" "existingVolume.source" "initCopy.image" }}
+{{- range list "imageVolume.reference" "imageVolume.subPath" "configMap.name" "configMap.inline" "existingVolume.claimName" "existingVolume.source" "existingVolume.subPath" "initCopy.image" "initCopy.path" }}
 {{- $parts := splitList "." . }}
 {{- if and (ne (first $parts) $m.source) (get (get $m (first $parts)) (last $parts)) }}
 {{- $p = append $p (printf "migrations.%s is set, with migrations.source %s: set migrations.source to %s" . $m.source (first $parts)) }}
@@ -157,6 +161,9 @@
 {{- with $v.metrics }}
 {{- if and (not .url) (or .required .basicAuth.existingSecret .basicAuth.username .bearerToken.existingSecret .ca.secret .ca.configMap) }}
 {{- $p = append $p "metrics.url is not set, and other metrics values are: there is nothing to push to" }}
+{{- end }}
+{{- if contains "@" .url }}
+{{- $p = append $p "metrics.url holds a user or password, which everybody who may read the release would see: use metrics.basicAuth" }}
 {{- end }}
 {{- if and .basicAuth.existingSecret .bearerToken.existingSecret }}
 {{- $p = append $p "metrics.basicAuth and metrics.bearerToken are both set: leave one out" }}
@@ -189,14 +196,24 @@
 {{- range $key, $_ := $labels }}
 {{- if has $key $ours }}
 {{- $p = append $p (printf "%s sets %s, which the chart sets" $where $key) }}
-{{- else if and (eq $where "podLabels") (eq $v.mesh "istio-off") (has $key (list "sidecar.istio.io/inject" "istio.io/dataplane-mode")) }}
-{{- $p = append $p (printf "podLabels sets %s, which mesh: istio-off sets" $key) }}
+{{- else if and (eq $where "podLabels") (hasPrefix "istio" $v.mesh) (has $key (list "sidecar.istio.io/inject" "istio.io/dataplane-mode")) }}
+{{- $p = append $p (printf "podLabels sets %s, which mesh: %s sets" $key $v.mesh) }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- if and $v.serviceAccount.annotations (not $v.serviceAccount.create) }}
+{{- $p = append $p "serviceAccount.annotations is set, and create is not: the chart annotates only a ServiceAccount of its own" }}
+{{- end }}
+{{- range $key, $_ := $v.serviceAccount.annotations }}
+{{- if or (hasPrefix "helm.sh/" $key) (hasPrefix "argocd.argoproj.io/" $key) }}
+{{- $p = append $p (printf "serviceAccount.annotations sets %s: the chart says when the ServiceAccount is created" $key) }}
 {{- end }}
 {{- end }}
 {{- range $key, $_ := $v.job.annotations }}
 {{- if and (hasPrefix "helm.sh/" $key) (ne $v.mode "job") }}
 {{- $p = append $p (printf "job.annotations sets %s: the annotations of a mode belong together; use the values helm.*, or another mode" $key) }}
+{{- else if and (eq $key "argocd.argoproj.io/sync-wave") (eq $v.mode "argocd") }}
+{{- $p = append $p "job.annotations sets argocd.argoproj.io/sync-wave: use argocd.syncWave" }}
 {{- else if and (hasPrefix "argocd.argoproj.io/hook" $key) (ne $v.mode "job") }}
 {{- $p = append $p (printf "job.annotations sets %s: the annotations of a mode belong together; set mode: argocd" $key) }}
 {{- end }}
