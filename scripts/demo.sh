@@ -31,8 +31,10 @@ clean_up() {
 }
 make_test_root
 trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+# Ignored at once: bash tells itself again when a command that it waited for died of the signal, and an `exit` within
+# clean_up would end that.
+trap 'trap "" INT TERM HUP; exit 130' INT
+trap 'trap "" INT TERM HUP; exit 143' TERM HUP
 
 heading() { printf '\n%s── %s%s\n' "$bold" "$*" "$plain"; }
 typed() { printf '%s$%s %s\n' "$dim" "$plain" "$*"; }

@@ -46,8 +46,8 @@ security=${security%/}
 mkdir -p "$cache"
 work=$(mktemp -d "$cache/.base-root.XXXXXX")
 trap 'rm -rf --one-file-system "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'trap "" INT TERM HUP; exit 130' INT
+trap 'trap "" INT TERM HUP; exit 143' TERM
 echo "base-root.sh: making $tarball from $main" >&2
 debootstrap --variant=minbase trixie "$work/tree" "$main" >"$work/log" 2>&1 ||
   die "debootstrap failed: $(tail -n 5 "$work/log" "$work/tree/debootstrap/debootstrap.log" 2>/dev/null)"

@@ -75,8 +75,8 @@ rm -rf "$LOCKKEEPER_TEST_ROOT/cli"
 mkdir "$LOCKKEEPER_TEST_ROOT/cli"
 "$support/pushgateway.sh" start "$LOCKKEEPER_TEST_ROOT/pushgateway"
 trap '"$support/pushgateway.sh" stop "$LOCKKEEPER_TEST_ROOT/pushgateway"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap 'trap "" INT TERM HUP; exit 130' INT
+trap 'trap "" INT TERM HUP; exit 143' TERM HUP
 # shellcheck source=/dev/null
 source "$LOCKKEEPER_TEST_ROOT/pushgateway/env.sh"
 

@@ -16,8 +16,8 @@ clean_up() {
 }
 make_test_root
 trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap 'trap "" INT TERM HUP; exit 130' INT
+trap 'trap "" INT TERM HUP; exit 143' TERM HUP
 
 "$support/cluster.sh" start "$LOCKKEEPER_TEST_ROOT/cluster"
 # shellcheck source=/dev/null
