@@ -6,7 +6,7 @@ new_db
 # Everything through the proxy from here on. turns: of the last connection; sent: what it sent.
 mkdir proxy
 server=${URL#*@}
-python3 "$SUPPORT/turn_proxy.py" "${server%%:*}" "$(sed -E 's|.*:([0-9]+)/.*|\1|' <<<"$server")" proxy 25 >proxy/port 2>proxy/errors &
+python3 "$SUPPORT/turn_proxy.py" "${server%%:*}" "$(sed -E 's|.*:([0-9]+)/.*|\1|' <<<"$server")" proxy 150 >proxy/port 2>proxy/errors &
 jobs_of_test+=("$!")
 while [[ ! -s proxy/port ]]; do sleep 0.02; done
 direct=$URL

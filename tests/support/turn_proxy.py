@@ -2,8 +2,9 @@
 for an answer. Prints its port, then serves until it is ended. For each connection, numbered from 1, DIR/n.turns has the
 number so far and DIR/n.sent what the client sent, both from when the connection was ready (the first ReadyForQuery).
 
-What a client sends is held back until it has been quiet for QUIET_MS (50): one request is one turn, however many packets
-it has. A turn needs that no answer is outstanding; Terminate is no turn. The client must not ask for SSL or GSS."""
+What a client sends is held back until it has been quiet for QUIET_MS (150, as a busy machine may stop the client for a
+while in the middle of a request): one request is one turn, however many packets it has. A turn needs that no answer is
+outstanding and no request unfinished; Terminate is no turn. The client must not ask for SSL or GSS."""
 import pathlib
 import select
 import socket
@@ -36,6 +37,7 @@ class Conversation:
         self.turns_file, self.sent = pathlib.Path(f"{stem}.turns"), open(f"{stem}.sent", "wb", buffering=0)
         self.ready = False
         self.turns = self.outstanding = 0
+        self.unfinished = False  # a part of a request was sent, without its Sync
         self.turns_file.write_text("0\n")
 
     def request(self, data):
@@ -43,10 +45,11 @@ class Conversation:
         messages = [m for m in self.from_client.split(data) if m[0] not in (b"", b"X")]
         if not self.ready or not messages:
             return
-        if self.outstanding == 0:
+        if self.outstanding == 0 and not self.unfinished:
             self.turns += 1
             self.turns_file.write_text(f"{self.turns}\n")
         self.outstanding += sum(kind in (b"S", b"Q", b"F") for kind, _ in messages)
+        self.unfinished = messages[-1][0] not in (b"S", b"Q", b"F")
         self.sent.write(b"".join(message for _, message in messages))
 
     def answer(self, data):
@@ -82,7 +85,7 @@ def serve(client, address, stem, quiet):
 
 def main():
     upstream, directory = (sys.argv[1], int(sys.argv[2])), sys.argv[3]
-    quiet = float(sys.argv[4]) / 1000 if len(sys.argv) > 4 else 0.05
+    quiet = float(sys.argv[4]) / 1000 if len(sys.argv) > 4 else 0.15
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
     number = 0
