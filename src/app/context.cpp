@@ -28,6 +28,9 @@ constexpr std::array k_connection_defaults = {
     std::pair{"keepalives_count", "3"}, std::pair{"tcp_user_timeout", "30000"},
 };
 
+constexpr util::Duration k_longest_check_wait = std::chrono::hours(1);
+constexpr util::Duration k_standby_poll = std::chrono::seconds(1);
+
 std::string host_name() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : std::string("unknown");
@@ -62,6 +65,21 @@ void tell_notes(Context& context, const config::DatabaseAddress& address) {
   }
 }
 
+bool is_transaction_pooled(const Context& context, const core::Server& server) {
+  return server.pooled && !context.settings.session_pooler;
+}
+
+[[noreturn]] void throw_needs_session(const std::string& what, std::optional<util::SourcePosition> where) {
+  throw Error(
+      ErrorInfo{.outcome = Outcome::unsupported_server,
+                .message = fmt::format("{}, and there is a connection pooler in between: another backend answers than "
+                                       "the one that we connected to",
+                                       what),
+                .hint = "Give a direct URL, without the pooler, in DIRECT_URL. If the pooler keeps one backend for a "
+                        "whole session, say so with --pooler session. Nothing was changed.",
+                .where = std::move(where)});
+}
+
 void require_usable(const Context& context, const core::Server& server, Session::Use use) {
   if (server.version_number < pg::k_oldest_server) {
     throw Error(Outcome::unsupported_server, fmt::format("PostgreSQL {} is too old", server.version),
@@ -78,12 +96,15 @@ void require_usable(const Context& context, const core::Server& server, Session:
     throw Error(Outcome::unsupported_server, "transactions are read-only here (default_transaction_read_only)",
                 "Reset default_transaction_read_only for this role or database.");
   }
-  if (server.pooled && !context.settings.session_pooler) {
-    throw Error(
-        Outcome::unsupported_server,
-        "there is a connection pooler in between: another backend answers than the one that we connected to",
-        "Give a direct URL, without the pooler, in DIRECT_URL. If the pooler keeps one backend for a whole session, "
-        "say so with --pooler session.");
+  if (is_transaction_pooled(context, server)) {
+    const std::string& command = context.settings.command;
+    if (command == "baseline" || command == "repair") {
+      throw_needs_session(fmt::format("`{}` needs a session of its own", command), std::nullopt);
+    }
+    context.observer.on(core::Note{
+        .level = core::Level::info,
+        .message = "there is a connection pooler in between; it counts as pooling transactions (--pooler session says "
+                   "otherwise), so each migration takes the lock in its own transaction"});
   }
 }
 
@@ -99,7 +120,11 @@ pg::DatabaseSettings database_settings(const Context& context, const std::string
                       .readers = settings.history_readers},
           .session = {.role = settings.role, .search_path = search_path, .session_pooler = settings.session_pooler},
           .runner = fmt::format("lockkeeper/{} {}", k_version, host_name()),
-          .environment = settings.environment};
+          .environment = settings.environment,
+          .watch = {.on = settings.limits.watch,
+                    .queue_limit = settings.limits.queue_limit,
+                    .application_name = fmt::format("lockkeeper/{} watcher", k_version)},
+          .check_lock_timeout = std::min(settings.limits.lock_timeout, k_longest_check_wait)};
 }
 
 }  // namespace
@@ -139,7 +164,7 @@ Session::Session(Context& context, Use use) {
   m_connection = std::make_unique<pg::Connection>(pg::connect(request, context.clock, context.observer));
   m_connection->set_deadline(context.deadline);
   m_database = std::make_unique<pg::Database>(*m_connection, database_settings(context, last->search_path_schema),
-                                              context.observer);
+                                              context.clock, context.observer);
   m_snapshot = m_database->read();
   context.report.database = m_snapshot.server.database;
   context.observer.on(core::Connected{.target = m_connection->target(),
@@ -148,6 +173,40 @@ Session::Session(Context& context, Use use) {
                                       .server_version = m_snapshot.server.version,
                                       .duration = context.clock.now() - begin});
   require_usable(context, m_snapshot.server, use);
+}
+
+/// A server that cannot be reached any more after the run had begun is a lost connection (33), not an absent server
+/// (30).
+/// During a fail-over the name may lead to a standby for a while: that is waited for like a server that is away.
+std::unique_ptr<Session> reconnect(Context& context) {
+  const auto limit =
+      util::Deadline::earlier(util::Deadline::after(context.clock, context.settings.connect_wait), context.deadline);
+  for (;;) {
+    try {
+      return std::make_unique<Session>(context, Session::Use::write);
+    } catch (const Error& error) {
+      const bool not_primary = error.info().outcome == Outcome::unsupported_server;
+      const bool lost_again = error.info().outcome == Outcome::connection_lost;
+      if (error.info().outcome != Outcome::unreachable && !not_primary && !lost_again) {
+        throw;
+      }
+      if ((not_primary || lost_again) && !limit.passed(context.clock)) {
+        context.observer.on(core::Note{.level = core::Level::warning, .message = error.info().message + "; waiting"});
+        context.clock.sleep(limit.cap(context.clock, k_standby_poll));
+        continue;
+      }
+      util::ErrorInfo info = error.info();
+      info.outcome = Outcome::connection_lost;
+      info.message = "the connection was lost during the run, and there is no new one: " + info.message;
+      info.hint = "The server rolls back what was not committed. Run again: the history says how far it got.";
+      throw Error(std::move(info));
+    }
+  }
+}
+
+void tell_lost(Context& context, const util::Error& error) {
+  context.observer.on(core::Note{.level = core::Level::warning,
+                                 .message = error.info().message + "; connecting again to see how far it got"});
 }
 
 core::Run make_run(Context& context, Session& session) {
@@ -201,6 +260,29 @@ core::Plan plan_run(Context& context, std::vector<core::Migration>& files, const
                                      .ahead = plan.ahead,
                                      .version = plan.newest.str()});
   return plan;
+}
+
+void require_session(const Context& context, Session& session, const core::Migration& migration,
+                     const core::Script& script) {
+  if (!is_transaction_pooled(context, session.snapshot().server)) {
+    return;
+  }
+  for (const core::Statement& statement : script.statements) {
+    const util::SourcePosition where{.file = script.path, .line = statement.line, .column = statement.column};
+    if (!statement.in_transaction) {
+      throw_needs_session(fmt::format("{} cannot run in a transaction", statement.kind), where);
+    }
+    if (!statement.session_effect.empty()) {
+      throw_needs_session(fmt::format("{} would stay behind in a session that others use next (SET LOCAL and its like "
+                                      "end with the transaction)",
+                                      statement.session_effect),
+                          where);
+    }
+  }
+  if (!migration.transactional) {
+    throw_needs_session(fmt::format("{} runs without a transaction (transaction: none)", migration.id()),
+                        util::SourcePosition{.file = script.path});
+  }
 }
 
 void throw_findings(Context& context, const core::Plan& plan) {

@@ -65,6 +65,13 @@ class Session {
   core::Snapshot m_snapshot;
 };
 
+/// So often in a row a run goes on after it has lost its connection without getting further.
+inline constexpr int k_reconnects = 3;
+/// Another session after the first was lost.
+/// \throws Error{connection_lost} when there is none within --connect-wait, and what Session throws
+std::unique_ptr<Session> reconnect(Context& context);
+void tell_lost(Context& context, const util::Error& error);
+
 core::Run make_run(Context& context, Session& session);
 
 /// Reads the directory and tells the report how many migrations it has.
@@ -75,6 +82,10 @@ void parse_all(std::vector<core::Migration>& files);
 /// The plan that `up` would carry out: pending files parsed, phase selected, half-done files checked; report filled.
 /// Findings stay in it.
 core::Plan plan_run(Context& context, std::vector<core::Migration>& files, const core::History& history);
+/// Behind a pooler in transaction mode only scripts can run that need one transaction and leave nothing in the session.
+/// \throws Error{unsupported_server} with the place of the first statement that is none of that
+void require_session(const Context& context, Session& session, const core::Migration& migration,
+                     const core::Script& script);
 /// \throws the first error of the plan, with the others as its detail; warnings are told to the observer
 void throw_findings(Context& context, const core::Plan& plan);
 

@@ -34,6 +34,11 @@ std::vector<core::Migration*> to_record(const Context& context, std::vector<core
     }
     found_target = found_target || migration.version == core::Version(to);
     const auto state = states.find(migration.version);
+    if (state != states.end() && state->second.state == core::State::half_done &&
+        state->second.row->direction == core::Direction::down) {
+      throw Error(Outcome::half_done, fmt::format("{} is half rolled back", migration.id()),
+                  "Finish it with `lockkeeper down` first; baseline would record it as applied.");
+    }
     if (state == states.end() || state->second.state != core::State::applied) {
       chosen.push_back(&migration);
     }

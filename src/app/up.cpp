@@ -14,8 +14,6 @@ using core::Plan;
 using util::Error;
 using util::Outcome;
 
-constexpr int k_reconnects = 3;
-
 /// Keeps the report's idea of what is pending and where the schema stands, also when a step throws.
 class Progress {
  public:
@@ -39,9 +37,30 @@ class Progress {
   std::size_t m_applied_before;
 };
 
-/// With the lock: plan again, since another runner may have been faster, and apply.
-void migrate(Context& context, Session& session, std::vector<core::Migration>& files,
-             const core::Migration** in_flight) {
+/// Tells whether the migration whose COMMIT was not answered is applied, as soon as the plan shows it.
+void resolve_in_flight(Context& context, const Plan& plan, const core::Migration** in_flight) {
+  const auto pending = [&](const core::Step& step) { return step.migration == *in_flight; };
+  if (*in_flight == nullptr || std::any_of(plan.steps.begin(), plan.steps.end(), pending)) {
+    return;
+  }
+  context.report.applied.push_back({.version = (*in_flight)->version.str(),
+                                    .name = (*in_flight)->name,
+                                    .direction = "up",
+                                    .statements = (*in_flight)->up.statements.size()});
+  context.observer.on(core::Note{.level = core::Level::info,
+                                 .message = fmt::format("{} is applied: its COMMIT had arrived", (*in_flight)->id())});
+  *in_flight = nullptr;
+}
+
+void require_session_for_all(const Context& context, Session& session, const Plan& plan) {
+  for (const core::Step& step : plan.steps) {
+    require_session(context, session, *step.migration, step.migration->up);
+  }
+}
+
+/// With the lock: plan again, since another runner may have been faster, and apply. False: one was faster again.
+bool migrate_once(Context& context, Session& session, std::vector<core::Migration>& files,
+                  const core::Migration** in_flight) {
   core::Run run = make_run(context, session);
   core::History history;
   {
@@ -50,49 +69,30 @@ void migrate(Context& context, Session& session, std::vector<core::Migration>& f
   }
   const Plan plan = plan_run(context, files, history);
   throw_findings(context, plan);
-  if (*in_flight != nullptr) {
-    const auto pending = [&](const core::Step& step) { return step.migration == *in_flight; };
-    if (std::none_of(plan.steps.begin(), plan.steps.end(), pending)) {
-      context.report.applied.push_back({.version = (*in_flight)->version.str(),
-                                        .name = (*in_flight)->name,
-                                        .direction = "up",
-                                        .statements = (*in_flight)->up.statements.size()});
-      context.observer.on(
-          core::Note{.level = core::Level::info,
-                     .message = fmt::format("{} is applied: its COMMIT had arrived", (*in_flight)->id())});
-    }
-    *in_flight = nullptr;
+  resolve_in_flight(context, plan, in_flight);
+  if (plan.steps.empty()) {
+    return true;
   }
-  if (!plan.steps.empty()) {
-    const StageTimer timer(context, "apply");
-    const Progress progress(context.report, plan);
-    const std::size_t before = context.report.applied.size();
-    session.database().prepare_history();
-    try {
-      core::apply(run, plan.steps);
-    } catch (const Error&) {
-      *in_flight = plan.steps[std::min(context.report.applied.size() - before, plan.steps.size() - 1)].migration;
-      throw;
-    }
+  require_session_for_all(context, session, plan);
+  const StageTimer timer(context, "apply");
+  const Progress progress(context.report, plan);
+  const std::size_t before = context.report.applied.size();
+  session.database().prepare_history();
+  try {
+    return core::apply(run, plan.steps);
+  } catch (const Error&) {
+    *in_flight = plan.steps[std::min(context.report.applied.size() - before, plan.steps.size() - 1)].migration;
+    throw;
   }
-  session.database().unlock();
 }
 
-/// A server that cannot be reached any more after the run had begun is a lost connection (33), not an absent server
-/// (30).
-std::unique_ptr<Session> reconnect(Context& context) {
-  try {
-    return std::make_unique<Session>(context, Session::Use::write);
-  } catch (const Error& error) {
-    if (error.info().outcome != Outcome::unreachable) {
-      throw;
-    }
-    util::ErrorInfo info = error.info();
-    info.outcome = Outcome::connection_lost;
-    info.message = "the connection was lost during the run, and there is no new one: " + info.message;
-    info.hint = "The server rolls back what was not committed. Run again: the history says how far it got.";
-    throw Error(std::move(info));
+void migrate(Context& context, Session& session, std::vector<core::Migration>& files,
+             const core::Migration** in_flight) {
+  constexpr util::Duration k_overtaken_pause{100};
+  while (!migrate_once(context, session, files, in_flight)) {
+    context.clock.sleep(k_overtaken_pause);
   }
+  session.database().unlock();
 }
 
 void ask(Context& context, Session& session, const Plan& plan) {
@@ -116,6 +116,7 @@ Outcome up(Context& context) {
     if (plan.steps.empty()) {
       return Outcome::ok;  // no lock, no write on a deploy that changes nothing
     }
+    require_session_for_all(context, *session, plan);
     ask(context, *session, plan);
   }
   const core::Migration* in_flight = nullptr;
@@ -132,8 +133,7 @@ Outcome up(Context& context) {
       if (error.info().outcome != Outcome::connection_lost || lost == k_reconnects) {
         throw;
       }
-      context.observer.on(core::Note{.level = core::Level::warning,
-                                     .message = error.info().message + "; connecting again to see how far it got"});
+      tell_lost(context, error);
     }
     session.reset();  // the old session must be gone before its lock can be waited for
     session = reconnect(context);

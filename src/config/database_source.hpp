@@ -15,7 +15,7 @@
 
 #include "config/database_url.hpp"
 #include "config/environment.hpp"
-#include "config/option_table.hpp"
+#include "config/option_value.hpp"
 #include "config/settings.hpp"
 
 namespace lockkeeper::config {

@@ -9,7 +9,7 @@
 
 #include "config/command_line.hpp"
 #include "config/database_source.hpp"
-#include "config/option_table.hpp"
+#include "config/option_value.hpp"
 #include "config/text_file.hpp"
 #include "config/yaml_file.hpp"
 #include "util/text.hpp"

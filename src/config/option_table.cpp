@@ -2,13 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
-#include "util/duration.hpp"
-#include "util/text.hpp"
 
 namespace lockkeeper::config {
 namespace {
@@ -55,6 +51,7 @@ constexpr std::array<std::string_view, 2> k_on_out_of_order{"fail", "apply"};
 constexpr std::array<std::string_view, 2> k_on_missing{"fail", "ignore"};
 constexpr std::array<std::string_view, 3> k_phases{"pre", "post", "all"};
 constexpr std::array<std::string_view, 2> k_poolers{"transaction", "session"};
+constexpr std::array<std::string_view, 2> k_switch{"on", "off"};
 constexpr std::array<std::string_view, 3> k_formats{"table", "json", "markdown"};
 constexpr std::array<std::string_view, 2> k_log_formats{"text", "json"};
 
@@ -147,7 +144,7 @@ constexpr auto k_options = std::to_array<OptionRow>({
      .argument = "MODE",
      .fallback = "transaction",
      .choices = k_poolers,
-     .help = "how a connection pooler in between works, if there is one",
+     .help = "a pooler in between keeps a backend per transaction (then migrations need one), or per client session",
      .group = OptionGroup::database,
      .used_by = k_changing | k_plan | k_doctor,
      .set = [](auto& s, auto& v) { s.session_pooler = v.choice == 1; }},
@@ -201,6 +198,23 @@ constexpr auto k_options = std::to_array<OptionRow>({
      .group = OptionGroup::limits,
      .used_by = k_up | k_down,
      .set = [](auto& s, auto& v) { s.limits.lock_retry_budget = v.duration; }},
+    {.name = "watch",
+     .type = ValueType::choice,
+     .argument = "WHETHER",
+     .fallback = "on",
+     .choices = k_switch,
+     .help = "a second connection that looks who blocks a migration",
+     .group = OptionGroup::limits,
+     .used_by = k_up | k_down,
+     .set = [](auto& s, auto& v) { s.limits.watch = v.choice == 0; }},
+    {.name = "queue-limit",
+     .type = ValueType::count,
+     .argument = "COUNT",
+     .fallback = "20",
+     .help = "give way when more sessions than this wait behind a migration for a second; 0 = never",
+     .group = OptionGroup::limits,
+     .used_by = k_up | k_down,
+     .set = [](auto& s, auto& v) { s.limits.queue_limit = v.count; }},
     {.name = "statement-timeout",
      .type = ValueType::duration,
      .argument = "DURATION",
@@ -425,203 +439,6 @@ constexpr auto k_options = std::to_array<OptionRow>({
      .set = [](auto& s, auto& v) { s.metrics.timeout = v.duration; }},
 });
 
-bool is_control(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-}
-
-bool has_control(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), is_control);
-}
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(), [](char c) { return lower(c); });
-  return result;
-}
-
-bool is_name_start(char c) {
-  return (lower(c) >= 'a' && lower(c) <= 'z') || c == '_';
-}
-
-ParsedValue problem(const OptionRow& option, std::string_view text) {
-  return {std::nullopt, fmt::format("expected {}, not {}", expected_form(option), shown(text)), {}};
-}
-
-ParsedValue good(OptionValue value) {
-  return {std::move(value), {}, {}};
-}
-
-ParsedValue parse_duration_value(const OptionRow& option, std::string_view text) {
-  const auto duration = util::parse_duration(text);
-  if (!duration || (option.positive && duration->count() == 0)) {
-    return problem(option, text);
-  }
-  return good({.duration = *duration});
-}
-
-ParsedValue parse_boolean_value(const OptionRow& option, Layer layer, std::string_view text) {
-  const bool digits = layer == Layer::variable;
-  if (text == "true" || (digits && text == "1")) {
-    return good({.boolean = true});
-  }
-  if (text == "false" || (digits && text == "0")) {
-    return good({.boolean = false});
-  }
-  return problem(option, text);
-}
-
-ParsedValue parse_choice_value(const OptionRow& option, std::string_view text) {
-  const auto found = std::find(option.choices.begin(), option.choices.end(), text);
-  if (found == option.choices.end()) {
-    return problem(option, text);
-  }
-  return good({.text = std::string(text), .choice = static_cast<std::size_t>(found - option.choices.begin())});
-}
-
-ParsedValue parse_path_value(const OptionRow& option, std::string_view text) {
-  if (text.find("://") == std::string_view::npos) {
-    return good({.text = std::string(text)});
-  }
-  auto result = problem(option, text);
-  result.hint =
-      option.name == "database-url-file"
-          ? "This looks like the URL itself: put it into DATABASE_URL, or into a file and name that file here."
-          : "This looks like a URL; a path is needed here.";
-  return result;
-}
-
-ParsedValue parse_url_value(const OptionRow& option, std::string_view text) {
-  constexpr std::string_view k_http = "http://";
-  constexpr std::string_view k_https = "https://";
-  std::string_view rest;
-  if (text.starts_with(k_http)) {
-    rest = text.substr(k_http.size());
-  } else if (text.starts_with(k_https)) {
-    rest = text.substr(k_https.size());
-  }
-  const std::string_view authority = rest.substr(0, rest.find('/'));
-  if (authority.find('@') != std::string_view::npos) {
-    return {std::nullopt, "expected a URL without user and password",
-            "Use metrics-username with metrics-password-file, or metrics-bearer-token-file."};
-  }
-  if (authority.empty() || text.find_first_of(" ?#") != std::string_view::npos) {
-    return problem(option, text);
-  }
-  return good({.text = std::string(text)});
-}
-
-/// One part of SCHEMA.TABLE at the front of \p rest, which is cut; empty when there is none.
-std::string take_identifier(std::string_view& rest) {
-  std::string part;
-  if (rest.starts_with('"')) {
-    std::size_t at = 1;
-    for (; at < rest.size(); ++at) {
-      if (rest[at] == '"' && rest.substr(at + 1).starts_with('"')) {
-        ++at;
-      } else if (rest[at] == '"') {
-        break;
-      }
-      part += rest[at];
-    }
-    if (at >= rest.size()) {
-      return {};  // the quote is not closed
-    }
-    rest.remove_prefix(at + 1);
-    return part;
-  }
-  // Unquoted names are folded to lower case, as PostgreSQL does; bytes above ASCII are letters to it.
-  std::size_t at = 0;
-  for (; at < rest.size(); ++at) {
-    const char c = rest[at];
-    const bool letter = is_name_start(c) || static_cast<unsigned char>(c) >= 0x80;
-    if (!letter && (at == 0 || (!is_digit(c) && c != '$'))) {
-      break;
-    }
-    part += lower(c);
-  }
-  rest.remove_prefix(at);
-  return part;
-}
-
-ParsedValue parse_table_name_value(const OptionRow& option, std::string_view text) {
-  constexpr std::size_t k_max_identifier = 63;  // NAMEDATALEN - 1; the server would cut longer ones silently
-  std::string_view rest = text;
-  std::string schema = take_identifier(rest);
-  const bool dot = rest.starts_with('.');
-  rest.remove_prefix(dot ? 1 : 0);
-  std::string table = take_identifier(rest);
-  if (!dot || !rest.empty() || schema.empty() || table.empty() || schema.size() > k_max_identifier ||
-      table.size() > k_max_identifier) {
-    return problem(option, text);
-  }
-  return good({.list = {std::move(schema), std::move(table)}});
-}
-
-ParsedValue parse_variable_name_value(const OptionRow& option, std::string_view text) {
-  const auto fits = [](char c) { return is_name_start(c) || is_digit(c); };
-  if (!is_name_start(text.front()) || !std::all_of(text.begin(), text.end(), fits)) {
-    // Whatever stands here could be the URL or the password itself.
-    return {std::nullopt, fmt::format("expected {}, not a value", expected_form(option)), {}};
-  }
-  return good({.text = std::string(text)});
-}
-
-ParsedValue parse_version_value(const OptionRow& option, std::string_view text) {
-  constexpr std::size_t k_max_digits = 100;
-  if (text.size() > k_max_digits || !std::all_of(text.begin(), text.end(), is_digit)) {
-    return problem(option, text);
-  }
-  return good({.text = std::string(text)});
-}
-
-ParsedValue parse_list_value(const OptionRow& option, Layer layer, const std::vector<std::string>& texts) {
-  OptionValue value;
-  const bool split = layer == Layer::flag || layer == Layer::variable;
-  for (const std::string& text : texts) {
-    std::string_view rest = text;
-    while (!rest.empty()) {
-      const std::size_t comma = split ? rest.find(',') : std::string_view::npos;
-      const std::string_view item = util::trim(rest.substr(0, comma));
-      if (item.empty() || has_control(item)) {
-        return problem(option, text);
-      }
-      value.list.emplace_back(item);
-      rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
-    }
-  }
-  return good(std::move(value));
-}
-
-ParsedValue parse_single_value(const OptionRow& option, Layer layer, std::string_view text) {
-  if (text.empty()) {
-    return option.clearable ? good({}) : problem(option, text);
-  }
-  if (has_control(text)) {
-    return problem(option, text);
-  }
-  switch (option.type) {
-    case ValueType::text: return good({.text = std::string(text)});
-    case ValueType::path: return parse_path_value(option, text);
-    case ValueType::duration: return parse_duration_value(option, text);
-    case ValueType::boolean: return parse_boolean_value(option, layer, text);
-    case ValueType::choice: return parse_choice_value(option, text);
-    case ValueType::table_name: return parse_table_name_value(option, text);
-    case ValueType::variable_name: return parse_variable_name_value(option, text);
-    case ValueType::url: return parse_url_value(option, text);
-    case ValueType::version: return parse_version_value(option, text);
-    case ValueType::list: return parse_list_value(option, layer, {std::string(text)});
-  }
-  return problem(option, text);
-}
-
 std::string markdown_commands(const OptionRow& option) {
   if (option.used_by == k_configured) {
     return "all but explain";
@@ -725,61 +542,6 @@ std::string variable_name(const OptionRow& option) {
 
 std::string yaml_key(const OptionRow& option) {
   return with_separator(option.name, '_');
-}
-
-std::string expected_form(const OptionRow& option) {
-  switch (option.type) {
-    case ValueType::text: return "text on one line";
-    case ValueType::path: return "a path";
-    case ValueType::duration:
-      return option.positive ? "a duration longer than 0 such as 500ms, 5s, 10m or 1h"
-                             : "a duration such as 500ms, 5s, 10m or 1h, or 0";
-    case ValueType::boolean: return "true or false";
-    case ValueType::choice:
-      return fmt::format("{} or {}", fmt::join(option.choices.first(option.choices.size() - 1), ", "),
-                         option.choices.back());
-    case ValueType::list: return "a list of names";
-    case ValueType::table_name: return "SCHEMA.TABLE such as lockkeeper.history or \"Ops\".history";
-    case ValueType::variable_name: return "the name of an environment variable such as APP_DATABASE_URL";
-    case ValueType::url: return "a URL such as http://pushgateway:9091";
-    case ValueType::version: return "a version such as 20250520000000";
-  }
-  return {};
-}
-
-std::string shown(std::string_view value) {
-  constexpr std::size_t k_max_shown = 60;
-  const std::string folded = lower(value);
-  const auto has = [&](std::string_view part) { return folded.find(part) != std::string::npos; };
-  const bool web = folded.starts_with("http://") || folded.starts_with("https://");
-  if (has("@") || has("passw") || has("pwd") || (has("://") && !web)) {
-    return "what stands there (not shown: it could hold a password)";
-  }
-  std::string text(value);
-  std::replace_if(text.begin(), text.end(), is_control, ' ');
-  return fmt::format("\"{}\"", util::shorten(text, k_max_shown));
-}
-
-ParsedValue parse_value(const OptionRow& option, Layer layer, const std::vector<std::string>& texts) {
-  if (option.type == ValueType::list) {
-    return parse_list_value(option, layer, texts);
-  }
-  if (texts.empty()) {
-    return option.type == ValueType::boolean ? good({.boolean = true}) : problem(option, {});
-  }
-  return parse_single_value(option, layer, texts.back());
-}
-
-Given make_given(const OptionRow& option, Layer layer, const std::vector<std::string>& texts, std::string source) {
-  ParsedValue parsed = parse_value(option, layer, texts);
-  if (!parsed.value) {
-    const auto outcome = layer == Layer::flag ? util::Outcome::usage : util::Outcome::config;
-    throw util::Error(outcome, fmt::format("{}: {}", source, parsed.problem), parsed.hint);
-  }
-  const std::string text = option.type == ValueType::boolean && texts.empty() ? "true"
-                           : option.type == ValueType::list                   ? fmt::format("{}", fmt::join(texts, ","))
-                                                                              : texts.back();
-  return {&option, layer, std::move(*parsed.value), text, std::move(source)};
 }
 
 std::string configuration_markdown() {

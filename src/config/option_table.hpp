@@ -2,12 +2,12 @@
 /// Every option and every command, one row each. The command line, the environment, lockkeeper.yaml, `--help`,
 /// docs/configuration.md and the messages about unknown keys are all made from these two tables.
 ///
-/// Not for: combinations of options (config/load.hpp), where the database URL comes from (config/database_source.hpp).
+/// Not for: checking values (config/option_value.hpp), combinations of options (config/load.hpp), where the database
+/// URL comes from (config/database_source.hpp).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,7 +15,6 @@
 
 #include "config/settings.hpp"
 #include "util/clock.hpp"
-#include "util/error.hpp"
 
 namespace lockkeeper::config {
 
@@ -46,6 +45,7 @@ enum class ValueType {
   variable_name,  ///< the name of an environment variable
   url,            ///< http or https, without user and password
   version,        ///< digits
+  count,          ///< 0 or more
 };
 
 enum class OptionGroup { files, database, limits, policy, command, output, metrics };
@@ -56,7 +56,8 @@ struct OptionValue {
   std::string text{};  ///< text, path, variable_name, url, version, choice
   bool boolean = false;
   util::Duration duration{0};
-  std::size_t choice = 0;           ///< index in OptionRow::choices
+  std::size_t choice = 0;  ///< index in OptionRow::choices
+  std::size_t count = 0;
   std::vector<std::string> list{};  ///< list; table_name: schema and table, folded as PostgreSQL folds them
 };
 
@@ -84,37 +85,6 @@ const OptionRow* find_option_by_yaml_key(std::string_view key);
 std::string flag_name(const OptionRow& option);      ///< --lock-wait
 std::string variable_name(const OptionRow& option);  ///< LOCKKEEPER_LOCK_WAIT
 std::string yaml_key(const OptionRow& option);       ///< lock_wait
-/// "a duration such as 500ms, 5s, 10m or 1h", "ok, warn or fail": completes "expected ...".
-std::string expected_form(const OptionRow& option);
-
-/// Where a value was given; later ones win.
-enum class Layer { file, environment_block, variable, flag };
-
-/// One value that one source gave to one option.
-struct Given {
-  const OptionRow* option = nullptr;
-  Layer layer = Layer::flag;
-  OptionValue value;
-  std::string text;    ///< as written
-  std::string source;  ///< "flag --lock-wait"
-};
-
-/// A checked value, or what is wrong with it.
-struct ParsedValue {
-  std::optional<OptionValue> value;
-  std::string problem;  ///< "expected a duration such as 5s, not \"5 minutes\""; never a value that could be a secret
-  std::string hint;
-};
-/// \p texts: one value; for a list its items (flags and variables are split at commas); for a flag without a value,
-/// none.
-ParsedValue parse_value(const OptionRow& option, Layer layer, const std::vector<std::string>& texts);
-
-/// parse_value() for flags and variables.
-/// \throws Error{usage for flags, else config}: \p source, then the problem
-Given make_given(const OptionRow& option, Layer layer, const std::vector<std::string>& texts, std::string source);
-
-/// `"value"` for a message, or "(not shown)" when it could hold a password.
-std::string shown(std::string_view value);
 
 /// The generated part of docs/configuration.md; a test keeps the file up to date.
 std::string configuration_markdown();

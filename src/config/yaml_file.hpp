@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "config/option_table.hpp"
+#include "config/option_value.hpp"
 
 namespace lockkeeper::config {
 

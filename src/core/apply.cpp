@@ -69,12 +69,73 @@ std::string describe_losses(const std::vector<Loss>& losses) {
   return text;
 }
 
+[[noreturn]] void throw_lock_busy(const std::optional<LockHolder>& holder, util::SteadyTime::duration waited) {
+  throw Error(Outcome::lock_busy,
+              fmt::format("another runner holds the migration lock: {} (waited {})",
+                          holder ? to_string(*holder) : "a session that has just gone",
+                          util::to_string(std::chrono::duration_cast<Duration>(waited))),
+              "It may simply be at work: a retry waits again, and --lock-wait sets for how long. If that process is "
+              "gone, the server frees its lock within a minute.");
+}
+
+/// The wait for the advisory lock: how long, and what is told of it.
+class LockWait {
+ public:
+  explicit LockWait(Run& run)
+      : m_run(run),
+        m_begin(run.clock.now()),
+        m_limit(util::Deadline::earlier(util::Deadline::after(run.clock, run.limits.lock_wait), run.deadline)) {}
+
+  [[nodiscard]] util::SteadyTime::duration waited() const { return m_run.clock.now() - m_begin; }
+
+  /// Until it is worth asking again. \throws Error{lock_busy} when the wait is over
+  void pause(const std::optional<LockHolder>& holder) {
+    if (m_limit.passed(m_run.clock)) {
+      throw_lock_busy(holder, waited());
+    }
+    if (!m_told || m_run.clock.now() - *m_told >= k_lock_report_every) {
+      m_told = m_run.clock.now();
+      m_run.observer.on(LockWaiting{.holder = holder, .waited = waited(), .limit = m_run.limits.lock_wait});
+    }
+    m_run.clock.sleep(m_limit.cap(m_run.clock, k_lock_poll));
+  }
+
+ private:
+  Run& m_run;
+  util::SteadyTime m_begin;
+  util::Deadline m_limit;
+  std::optional<util::SteadyTime> m_told;
+};
+
+/// Whom a lock was waited for, and the one line that ends it.
+void name_blockers(ErrorInfo& error, const std::vector<Blocker>& blockers) {
+  bool hidden = false;
+  if (blockers.empty()) {
+    append_sentence(error.hint, "While it waits, pg_blocking_pids() tells for whom.");
+  }
+  for (const Blocker& blocker : blockers) {
+    error.detail += fmt::format("{}blocked by {}", error.detail.empty() ? "" : "\n", to_string(blocker));
+    hidden = hidden || (blocker.pid != 0 && blocker.backend_type.empty());
+    if (blocker.pid != 0) {
+      append_sentence(error.hint,
+                      fmt::format("To end the session that blocks: SELECT pg_terminate_backend({});", blocker.pid));
+    } else {
+      append_sentence(error.hint,
+                      "A prepared transaction blocks: SELECT * FROM pg_prepared_xacts; and ROLLBACK PREPARED.");
+    }
+  }
+  if (hidden) {
+    append_sentence(error.hint, "What is not shown of it needs the role pg_read_all_stats.");
+  }
+}
+
 /// One attempt at one script, with everything that its outcome needs.
 class StepRunner {
  public:
   StepRunner(Run& run, Attempt attempt) : m_run(run), m_attempt(std::move(attempt)), m_begin(run.clock.now()) {}
 
-  void go() {
+  /// False: another runner was faster, nothing was done.
+  [[nodiscard]] bool go() {
     tell_started();
     try {
       if (m_attempt.migration->transactional || is_transactional_down()) {
@@ -94,7 +155,15 @@ class StepRunner {
       m_run.observer.on(StepFailed{m_attempt.migration->version.str(), m_attempt.migration->name, error.info()});
       throw;
     }
+    if (m_overtaken) {
+      m_run.observer.on(Note{.level = Level::info,
+                             .message = fmt::format("another runner has changed the history meanwhile; {} was not "
+                                                    "touched, looking again",
+                                                    m_attempt.migration->id())});
+      return false;
+    }
     finish();
+    return true;
   }
 
  private:
@@ -135,21 +204,29 @@ class StepRunner {
   /// Calls \p attempt until it succeeds, fails for good, or the retry budget is spent.
   template <typename Call>
   std::optional<SqlFailure> with_retries(const Call& call) {
-    const auto budget =
-        util::Deadline::earlier(util::Deadline::after(m_run.clock, m_run.limits.lock_retry_budget), m_run.deadline);
+    std::optional<util::Deadline> budget;  // from the first attempt that could wait for a table
     Backoff backoff;
     for (std::size_t tries = 1;; ++tries) {
       keep_lock_timeout_within_deadline();
+      const auto limit =
+          util::Deadline::earlier(util::Deadline::after(m_run.clock, m_run.limits.lock_retry_budget), m_run.deadline);
+      const util::SteadyTime began = m_run.clock.now();
       std::optional<SqlFailure> failure = call();
+      const auto took = std::chrono::duration_cast<Duration>(m_run.clock.now() - began);
+      budget = budget.value_or(limit);
       if (!failure || !failure->worth_retrying) {
         return failure;
       }
-      const Duration wait = backoff.next();
+      Duration wait = backoff.next();
+      if (failure->queued > 0) {  // those whom we held up get as much time without us
+        wait = std::max(wait, std::min(took, k_longest_retry));
+      }
       const Duration enough = wait + 2 * k_deadline_margin;
-      if (budget.remaining(m_run.clock).value_or(wait + Duration(1)) <= wait ||
+      if (budget->remaining(m_run.clock).value_or(wait + Duration(1)) <= wait ||
           m_run.deadline.cap(m_run.clock, enough) < enough) {
         failure->error.outcome = Outcome::lock_timeout;
         append_sentence(failure->error.hint, fmt::format("Gave up after {} attempt{}.", tries, tries == 1 ? "" : "s"));
+        name_blockers(failure->error, failure->blockers);
         return failure;
       }
       ++m_run.report.lock_timeout_retries;
@@ -158,7 +235,9 @@ class StepRunner {
                     .name = m_attempt.migration->name,
                     .reason = fmt::format("{} (SQLSTATE {})", failure->error.message, failure->error.sqlstate),
                     .attempt = tries,
-                    .wait = wait});
+                    .wait = wait,
+                    .blockers = failure->blockers,
+                    .queued = failure->queued});
       m_run.clock.sleep(wait);
     }
   }
@@ -166,9 +245,18 @@ class StepRunner {
   void in_transaction() {
     AttemptResult result;
     const auto failure = with_retries([&] {
-      result = m_run.database.apply_transaction(m_attempt);
+      LockWait wait(m_run);
+      for (result = m_run.database.apply_transaction(m_attempt); result.turn == AttemptResult::Turn::busy;
+           result = m_run.database.apply_transaction(m_attempt)) {
+        wait.pause(result.holder);
+        m_run.report.lock_wait = wait.waited();
+      }
       return result.failure;
     });
+    if (result.turn == AttemptResult::Turn::overtaken) {
+      m_overtaken = true;
+      return;
+    }
     if (failure) {
       fail(failure->error, fmt::format("The migration was rolled back; {}.", standing(m_run)));
     }
@@ -196,7 +284,10 @@ class StepRunner {
     for (std::size_t i = m_attempt.first_statement; i < total; ++i) {
       m_in_doubt = !m_attempt.script().statements[i].in_transaction;
       const auto failure = with_retries([&] { return m_run.database.run_statement(m_attempt, *m_row, i); });
-      m_in_doubt = false;
+      m_in_doubt = failure && failure->maybe_in_part;
+      if (m_in_doubt) {
+        fail_in_part(failure->error);
+      }
       if (failure) {
         fail_half_way(failure->error, i);
       }
@@ -211,6 +302,15 @@ class StepRunner {
     }
   }
 
+  /// Nobody but a person can tell how far it got; a run that finds it says what to do (pg::Footprints).
+  [[noreturn]] void fail_in_part(ErrorInfo error) {
+    error.outcome = Outcome::half_done;
+    fail(std::move(error),
+         fmt::format("What it had committed by then stays. Look how far it got; then correct the file "
+                     "from this statement on and run `lockkeeper {}` again.",
+                     to_string(m_attempt.direction)));
+  }
+
   void fail_half_way(ErrorInfo error, std::size_t index) {
     if (index == 0) {
       fail(std::move(error), fmt::format("No statement of this file is done; {}.", standing(m_run)));
@@ -218,12 +318,14 @@ class StepRunner {
     if (error.outcome == Outcome::sql) {
       error.outcome = Outcome::half_done;
     }
+    const bool up = m_attempt.direction == Direction::up;
     fail(std::move(error),
-         fmt::format(
-             "Statements 1 to {} of {} are done and committed. Correct the file from this statement on and run "
-             "`lockkeeper {}` again, which goes on here; or finish by hand and run `lockkeeper baseline --to {}`.",
-             index, m_attempt.script().statements.size(), to_string(m_attempt.direction),
-             m_attempt.migration->version.str()));
+         fmt::format("Statements 1 to {} of {} are done and committed. Correct the file from this statement on and run "
+                     "`lockkeeper {}` again, which goes on here{}.",
+                     index, m_attempt.script().statements.size(), to_string(m_attempt.direction),
+                     up ? fmt::format("; or finish by hand and run `lockkeeper baseline --to {}`",
+                                      m_attempt.migration->version.str())
+                        : ""));
   }
 
   [[noreturn]] void fail(ErrorInfo error, const std::string& sentence) {
@@ -253,25 +355,27 @@ class StepRunner {
   util::SteadyTime m_begin;
   std::optional<std::int64_t> m_row;
   std::size_t m_done = 0;
+  bool m_overtaken = false;
   bool m_in_doubt = false;  ///< what is thrown now may hide that a statement outside a transaction is done
 };
 
+/// The statement that was sent last may be done. One that was changed since is not the one that was sent: whoever
+/// changed it has looked.
+bool is_in_doubt(const Script& script, const HistoryRow& cut) {
+  const std::size_t next = cut.statements_done;
+  return !cut.running_checksum.empty() && next < script.statements.size() &&
+         script.statements[next].prefix_checksum == cut.running_checksum;
+}
+
 Attempt make_attempt(const Run& run, const Migration& migration, Direction direction, const HistoryRow* resume) {
+  const Script& script = direction == Direction::down ? *migration.down : migration.up;
   return {.migration = &migration,
           .direction = direction,
           .first_statement = resume == nullptr ? 0 : resume->statements_done,
           .resumed = resume != nullptr,
+          .in_doubt = resume != nullptr && is_in_doubt(script, *resume),
           .lock_timeout = migration.lock_timeout.value_or(run.limits.lock_timeout),
           .statement_timeout = migration.statement_timeout.value_or(run.limits.statement_timeout)};
-}
-
-[[noreturn]] void throw_lock_busy(const std::optional<LockHolder>& holder, util::SteadyTime::duration waited) {
-  throw Error(Outcome::lock_busy,
-              fmt::format("another runner holds the migration lock: {} (waited {})",
-                          holder ? to_string(*holder) : "a session that has just gone",
-                          util::to_string(std::chrono::duration_cast<Duration>(waited))),
-              "It may simply be at work: a retry waits again, and --lock-wait sets for how long. If that process is "
-              "gone, the server frees its lock within a minute.");
 }
 
 /// A deadline that ends a look at the lock was spent on waiting for it.
@@ -289,43 +393,41 @@ LockAttempt try_lock(Run& run, const std::optional<LockHolder>& holder, util::St
 }  // namespace
 
 History acquire_lock(Run& run) {
+  LockWait wait(run);
   const util::SteadyTime begin = run.clock.now();
-  const auto own_limit = util::Deadline::after(run.clock, run.limits.lock_wait);
-  const auto limit = util::Deadline::earlier(own_limit, run.deadline);
-  std::optional<util::SteadyTime> told;
   std::optional<LockHolder> holder;
   for (;;) {
     LockAttempt attempt = try_lock(run, holder, begin);
     holder = attempt.holder;
-    const auto waited = run.clock.now() - begin;
-    run.report.lock_wait = waited;
+    run.report.lock_wait = wait.waited();
     if (attempt.acquired) {
-      run.observer.on(LockAcquired{waited});
+      if (!attempt.per_transaction) {
+        run.observer.on(LockAcquired{wait.waited()});
+      }
       return std::move(attempt.history);
     }
-    if (limit.passed(run.clock)) {
-      throw_lock_busy(holder, waited);
-    }
-    if (!told || run.clock.now() - *told >= k_lock_report_every) {
-      told = run.clock.now();
-      run.observer.on(LockWaiting{.holder = attempt.holder, .waited = waited, .limit = run.limits.lock_wait});
-    }
-    run.clock.sleep(limit.cap(run.clock, k_lock_poll));
+    wait.pause(holder);
   }
 }
 
-void apply(Run& run, const std::vector<Step>& steps) {
+bool apply(Run& run, const std::vector<Step>& steps) {
   for (const Step& step : steps) {
     Attempt attempt = make_attempt(run, *step.migration, Direction::up, step.resume);
     attempt.new_until = step.new_until;
-    StepRunner(run, std::move(attempt)).go();
+    if (!StepRunner(run, std::move(attempt)).go()) {
+      return false;
+    }
   }
+  return true;
 }
 
 void roll_back(Run& run, const Migration& migration, const HistoryRow* resume, bool allow_data_loss) {
   Attempt attempt = make_attempt(run, migration, Direction::down, resume);
-  attempt.guard_data_loss = !allow_data_loss && resume == nullptr;
-  StepRunner(run, std::move(attempt)).go();
+  attempt.guard_data_loss = !allow_data_loss;
+  if (!StepRunner(run, std::move(attempt)).go()) {
+    throw Error(Outcome::history_conflict, "another runner has changed the history since it was read",
+                "Nothing was changed; look at `lockkeeper status` and choose again.");
+  }
 }
 
 util::ErrorInfo describe_broken(const std::vector<ExpectationResult>& broken, std::string_view hint) {

@@ -28,9 +28,12 @@ struct Run {
 /// \throws Error{lock_busy} naming the holder
 History acquire_lock(Run& run);
 
-/// Applies the steps in order; stops at the first that fails. Each step is parsed and the lock is held.
+/// Applies the steps in order; stops at the first that fails. Each step is parsed, and the lock is held unless it is
+/// taken per transaction.
+/// \return false when another runner was faster, which only happens where the lock is taken per transaction: what is
+/// left of the steps was not touched, and the history is to be read again
 /// \throws Error with the outcome of the step that failed (sql, verification, lock_timeout, half_done ...)
-void apply(Run& run, const std::vector<Step>& steps);
+bool apply(Run& run, const std::vector<Step>& steps);
 
 /// Rolls back one migration that is applied or half rolled back. It is parsed and has a down script.
 /// \throws Error as apply(), and Error{data_loss} listing the counts unless \p allow_data_loss

@@ -37,6 +37,9 @@ struct Snapshot {
 
 struct LockAttempt {
   bool acquired = false;
+  /// Nothing is held after the attempt: apply_transaction() takes the lock in each transaction and looks whether the
+  /// history is still the one below. So it is behind a pooler in transaction mode.
+  bool per_transaction = false;
   std::optional<LockHolder> holder;  ///< when not acquired, if somebody is seen
   History history;                   ///< read after the attempt; complete when acquired
 };
@@ -46,7 +49,8 @@ struct Attempt {
   const Migration* migration = nullptr;
   Direction direction = Direction::up;  ///< up or down
   std::size_t first_statement = 0;      ///< more than 0: the ones before are done
-  bool resumed = false;  ///< an earlier attempt was cut; its last statement may be done without our knowing
+  bool resumed = false;                 ///< an earlier attempt was cut
+  bool in_doubt = false;                ///< it had sent the first statement, which may be done without our knowing
   util::Duration lock_timeout{0};
   util::Duration statement_timeout{0};
   bool guard_data_loss = false;  ///< down: count what would be lost first, in the same transaction
@@ -63,15 +67,23 @@ struct Loss {
 
 /// A statement of a migration that the server refused.
 struct SqlFailure {
-  util::ErrorInfo error;        ///< with the place in the file
-  bool worth_retrying = false;  ///< lock timeout, deadlock, serialization failure: the same SQL may succeed later
+  util::ErrorInfo error;          ///< with the place in the file
+  bool worth_retrying = false;    ///< lock timeout, deadlock, gave way ...: the same SQL may succeed later
+  bool maybe_in_part = false;     ///< it may have committed something on its way: CALL
+  std::vector<Blocker> blockers;  ///< last seen, if somebody watched
+  std::size_t queued = 0;         ///< most sessions that were seen waiting behind us
 };
 
 struct AttemptResult {
+  /// Only where the lock is taken per transaction: another runner has it, or has changed the history since the plan was
+  /// made. Nothing was run.
+  enum class Turn { ours, busy, overtaken };
+  Turn turn = Turn::ours;
+  std::optional<LockHolder> holder;  ///< busy: if somebody is seen
   std::optional<SqlFailure> failure;
   std::vector<ExpectationResult> broken;  ///< expectations that do not hold
   std::vector<Loss> losses;               ///< why a guarded roll-back was refused
-  [[nodiscard]] bool applied() const { return !failure && broken.empty() && losses.empty(); }
+  [[nodiscard]] bool applied() const { return turn == Turn::ours && !failure && broken.empty() && losses.empty(); }
 };
 
 /// A row that records something without running a script: baseline, repair.

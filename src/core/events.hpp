@@ -28,6 +28,23 @@ struct LockHolder {
 /// "pid 4711 (lockkeeper/0.1.0 up), connected 12 s ago from 10.0.0.7"
 std::string to_string(const LockHolder& holder);
 
+/// A session that a statement of ours waits for. What our role may not see is nullopt or empty.
+/// Source: https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
+struct Blocker {
+  int pid = 0;
+  std::string application_name;
+  std::string backend_type;           ///< "client backend", "autovacuum worker"
+  std::optional<std::string> client;  ///< address
+  std::optional<std::string> user;
+  std::optional<std::string> state;  ///< "idle in transaction"
+  std::optional<std::chrono::seconds> transaction_age;
+  std::optional<std::string> query;  ///< its last one, as one line, shortened
+
+  bool operator==(const Blocker&) const = default;
+};
+/// "pid 4711 (reports), user app, from 10.0.0.7, idle in transaction for 12m: SELECT ..."
+std::string to_string(const Blocker& blocker);
+
 struct RunStarted {
   std::string command;
   std::string tool_version;
@@ -82,12 +99,36 @@ struct StatementFinished {
   std::string kind;
   std::string text;  ///< as in the file
 };
+/// A statement waits for locks, or others queue behind it. Told when what is seen changes, and every ten seconds.
+struct StepBlocked {
+  std::string version;
+  std::string name;
+  std::optional<std::size_t> index;  ///< of the statement, from 0
+  std::vector<Blocker> blockers;     ///< whom we wait for; empty: only the queue is worth telling
+  std::size_t queued = 0;            ///< sessions that wait behind us
+  util::Duration waited{0};          ///< of this wait so far
+};
+/// A statement has been running for two seconds or more. Told every 250 ms: whoever shows it decides how often.
+struct StepProgress {
+  std::string version;
+  std::string name;
+  std::optional<std::size_t> index;  ///< of the statement, from 0; nullopt: one of the migration's
+  std::size_t total = 0;             ///< statements of the migration
+  std::string kind;                  ///< "CREATE INDEX CONCURRENTLY"; empty when index is nullopt
+  util::Duration running{0};
+  std::string phase;                   ///< as the server says it: "building index: scanning table"; empty = not told
+  std::optional<double> fraction;      ///< of the phase, 0 to 1
+  std::optional<util::Duration> left;  ///< estimated for the phase
+  std::vector<Blocker> waiting_for;    ///< CONCURRENTLY: sessions with old snapshots
+};
 struct StepRetry {
   std::string version;
   std::string name;
-  std::string reason;  ///< "could not get a lock within 2s (SQLSTATE 55P03)"
+  std::string reason;  ///< "canceling statement due to lock timeout (SQLSTATE 55P03)"
   std::size_t attempt = 1;
   util::Duration wait{0};
+  std::vector<Blocker> blockers;  ///< last seen
+  std::size_t queued = 0;         ///< most sessions that were seen waiting behind us in this attempt
 };
 struct StepFinished {
   AppliedStep step;
@@ -101,8 +142,9 @@ struct RunFinished {
   Report report;
 };
 
-using Event = std::variant<RunStarted, Note, ConnectRetry, Connected, PlanMade, LockWaiting, LockAcquired, StepStarted,
-                           StatementFinished, StepRetry, StepFinished, StepFailed, RunFinished>;
+using Event =
+    std::variant<RunStarted, Note, ConnectRetry, Connected, PlanMade, LockWaiting, LockAcquired, StepStarted,
+                 StatementFinished, StepBlocked, StepProgress, StepRetry, StepFinished, StepFailed, RunFinished>;
 
 class Observer {
  public:

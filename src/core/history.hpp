@@ -29,6 +29,8 @@ struct HistoryRow {
   std::string finished_at;  ///< RFC 3339 UTC; empty while it runs
   std::string applied_by;
   std::string prefix_checksum;  ///< of the statements done (details.prefix): proves that a rerun may go on
+  /// Prefix checksum of a statement outside a transaction that was sent and may be done (details.running); or empty.
+  std::string running_checksum;
   std::string new_until;  ///< version (details.new_until): the run found a new database, see select_phase; or empty
 };
 

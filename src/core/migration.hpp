@@ -40,13 +40,31 @@ struct DataLoss {
   std::string summary;  ///< unknown: what cannot be counted, "DROP SCHEMA ... CASCADE"
 };
 
-/// An index that a statement builds or drops CONCURRENTLY: what a crash can leave behind INVALID.
-struct ConcurrentIndex {
-  enum class Action { create, drop, reindex };
-  Action action = Action::create;
-  ObjectName index;  ///< name may be empty: CREATE INDEX CONCURRENTLY ON t (..) names it itself
-  ObjectName table;  ///< create only
-  bool if_not_exists = false;
+/// What a statement that runs outside a transaction leaves in the catalogs. A run that finds such a statement begun,
+/// but not recorded as done, tells by it whether it is done, not done or half done.
+struct Footprint {
+  enum class Kind {
+    unknown,     ///< nothing that could be looked at: CALL, DO with COMMIT, syntax that the parser does not know
+    repeatable,  ///< running it again leads to the same: VACUUM, ALTER SYSTEM, REINDEX SCHEMA, CLUSTER, DISCARD
+    create_index,
+    drop_index,
+    reindex_index,
+    reindex_table,
+    detach_partition,
+    create_database,
+    drop_database,
+    create_tablespace,
+    drop_tablespace,
+    create_subscription,
+    drop_subscription,
+  };
+  Kind kind = Kind::unknown;
+  ObjectName object;           ///< index, table (reindex_table), partition, database, tablespace, subscription
+  ObjectName table;            ///< create_index: the indexed table; detach_partition: the partitioned table
+  bool if_not_exists = false;  ///< create_index
+  bool unique = false;         ///< create_index
+  /// create_index: what stands behind the table's name, "USING btree (a) WHERE b"; empty when it cannot be told.
+  std::string definition;
 };
 
 /// One statement of a script. Pieces put together (Script::text in order) are the file: see files/statements.hpp.
@@ -59,7 +77,11 @@ struct Statement {
   bool known = true;           ///< the parser understood it
   bool in_transaction = true;  ///< false: the server refuses it inside a transaction block
   bool controls_transaction = false;  ///< BEGIN, COMMIT, ROLLBACK, PREPARE TRANSACTION ... (not SAVEPOINT)
-  std::optional<ConcurrentIndex> concurrent_index;
+  /// Set exactly when the statement is to run outside a transaction in a file without one (transaction: none).
+  std::optional<Footprint> footprint;
+  /// What it would leave in the session beyond its transaction ("SET", "LISTEN", "a temporary table"); empty = nothing.
+  /// Behind a pooler in transaction mode somebody else would get it.
+  std::string session_effect;
   std::vector<DataLoss> losses;
   /// COPY ... FROM STDIN: the inline data, byte range in Script::text (without the \. line).
   std::optional<std::pair<std::size_t, std::size_t>> copy_data;

@@ -27,7 +27,9 @@ struct Limits {
   util::Duration lock_timeout{std::chrono::seconds(2)};       ///< one attempt's budget for all its lock waits
   util::Duration lock_retry_budget{std::chrono::minutes(5)};  ///< for all attempts of one migration; zero = one attempt
   util::Duration statement_timeout{0};
-  util::Duration deadline{0};  ///< for the whole run
+  util::Duration deadline{0};    ///< for the whole run
+  bool watch = true;             ///< a second connection looks who blocks us while a statement runs
+  std::size_t queue_limit = 20;  ///< more sessions than that behind us for a second: give way; zero = never
 };
 
 }  // namespace lockkeeper::core

@@ -16,6 +16,7 @@
 #include "files/checksum.hpp"
 #include "files/metadata.hpp"
 #include "files/name.hpp"
+#include "files/rules.hpp"
 #include "files/statements.hpp"
 #include "util/text.hpp"
 
@@ -26,7 +27,6 @@ namespace {
 namespace fs = std::filesystem;
 using core::Migration;
 using core::Script;
-using core::Statement;
 using util::ErrorInfo;
 
 constexpr std::size_t k_max_bytes = std::size_t{64} * 1024 * 1024;
@@ -313,11 +313,6 @@ void check_duplicates(const std::vector<std::pair<core::Version, std::string>>& 
 // ---------------------------------------------------------------------------------------------------------------------
 // Parsing
 
-ErrorInfo statement_problem(const Script& script, const Statement& statement, std::string message, std::string hint) {
-  return text_problem(script.path, script.text, {statement.line, statement.column}, std::move(message),
-                      std::move(hint));
-}
-
 void parse_script(Script& script, std::vector<ErrorInfo>& problems) {
   SplitResult result = split(script.text, script.path);
   script.statements = std::move(result.statements);
@@ -329,39 +324,7 @@ void parse_script(Script& script, std::vector<ErrorInfo>& problems) {
                                         ? "Write what undoes up.sql, or delete down.sql when nothing can."
                                         : "Write the migration's SQL, or remove the migration."));
   }
-  for (const Statement& statement : script.statements) {
-    if (statement.controls_transaction) {
-      problems.push_back(statement_problem(
-          script, statement, fmt::format("{} in a migration", statement.kind),
-          "Lockkeeper puts a transaction around the file itself; remove this statement. Files that must run without "
-          "one say transaction: none in migration.yaml."));
-    }
-  }
-}
-
-bool refused_in_transaction(const Statement& statement) {
-  return !statement.in_transaction;
-}
-
-/// Whether up.sql runs in one transaction, by migration.yaml and by its statements.
-bool is_transactional(const Script& up, TransactionMode mode) {
-  const auto& statements = up.statements;
-  const bool none_can =
-      !statements.empty() && std::all_of(statements.begin(), statements.end(), refused_in_transaction);
-  return mode == TransactionMode::single || (mode == TransactionMode::automatic && !none_can);
-}
-
-void check_transaction(const Script& script, TransactionMode mode, std::vector<ErrorInfo>& problems) {
-  const auto first = std::find_if(script.statements.begin(), script.statements.end(), refused_in_transaction);
-  if (first == script.statements.end()) {
-    return;
-  }
-  problems.push_back(statement_problem(
-      script, *first, fmt::format("{} cannot run inside a transaction", first->kind),
-      mode == TransactionMode::single
-          ? "migration.yaml says transaction: single; move this statement to a migration of its own."
-          : "Move it to a migration of its own; or set transaction: none in migration.yaml, and a failure leaves what "
-            "ran before it in place."));
+  check_statements(script, problems);
 }
 
 void parse_metadata(Migration& migration, TransactionMode& mode, std::vector<ErrorInfo>& problems) {
@@ -388,13 +351,14 @@ void parse_migration(Migration& migration, std::vector<ErrorInfo>& problems) {
   }
   parse_script(migration.up, problems);
   migration.transactional = is_transactional(migration.up, mode);
-  if (migration.transactional) {
-    check_transaction(migration.up, mode, problems);
-  }
   if (migration.down) {
     parse_script(*migration.down, problems);
-    if (migration.transactional) {
-      check_transaction(*migration.down, mode, problems);
+  }
+  for (Script* script : {&migration.up, migration.down ? &*migration.down : nullptr}) {
+    if (script != nullptr && migration.transactional) {
+      check_transaction(*script, mode, problems);
+    } else if (script != nullptr) {
+      use_no_transaction(*script);
     }
   }
   migration.parsed = true;

@@ -12,15 +12,17 @@
 #include <nlohmann/json.hpp>
 #include <pg_query.h>
 
+#include "files/footprint.hpp"
 #include "files/lexer.hpp"
 #include "files/pg_query_result.hpp"
+#include "files/session_effect.hpp"
+#include "files/words.hpp"
 #include "util/text.hpp"
 
 namespace lockkeeper::files {
 
 namespace {
 
-using core::ConcurrentIndex;
 using core::DataLoss;
 using core::ObjectName;
 using core::Statement;
@@ -28,23 +30,6 @@ using Json = nlohmann::json;
 
 // Writing the tree as JSON recurses in C without a limit: at 32 KiB the deepest expression needs a few MB of stack.
 constexpr std::size_t k_max_tree_text = std::size_t{32} * 1024;
-
-bool equals_ignoring_case(std::string_view word, std::string_view upper) {
-  return std::equal(word.begin(), word.end(), upper.begin(), upper.end(),
-                    [](char a, char b) { return a == b || (a >= 'a' && a <= 'z' && a - 'a' == b - 'A'); });
-}
-
-std::string to_upper(std::string_view word) {
-  std::string result(word);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
-  return result;
-}
-
-template <typename Range>
-bool contains(const Range& range, std::string_view word) {
-  return std::find(std::begin(range), std::end(range), word) != std::end(range);
-}
 
 /// The one statement of \p sql as {"DropStmt": {...}}; null when the parser does not know it.
 Json parse_tree(const std::string& sql) {
@@ -263,29 +248,12 @@ std::optional<bool> option(const Json& options, std::string_view name) {
   return std::nullopt;
 }
 
-void read_index(const Json& node, Statement& statement) {
-  if (!flag_at(node, "concurrent")) {
-    return;
-  }
-  const ObjectName table = relation_name(child(node, "relation"));
-  // An index lives in its table's schema; its own name never has one.
-  statement.concurrent_index = ConcurrentIndex{
-      ConcurrentIndex::Action::create, {table.schema, text_at(node, "idxname")}, table, flag_at(node, "if_not_exists")};
-  statement.in_transaction = false;
-}
-
 void read_drop(const Json& node, Statement& statement, std::string_view sql) {
   // What can be dropped WITH everything that depends on it and yet takes no table or column along.
   constexpr std::array<std::string_view, 8> k_holds_no_data = {
       "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_INDEX",         "OBJECT_TRIGGER",
       "OBJECT_RULE", "OBJECT_POLICY",  "OBJECT_STATISTIC_EXT", "OBJECT_EVENT_TRIGGER"};
   const std::string type = text_at(node, "removeType");
-  if (type == "OBJECT_INDEX" && flag_at(node, "concurrent")) {
-    statement.in_transaction = false;
-    for (const Json& object : child(node, "objects")) {
-      statement.concurrent_index = ConcurrentIndex{ConcurrentIndex::Action::drop, listed_name(object), {}, false};
-    }
-  }
   if (type == "OBJECT_TABLE") {
     for (const Json& object : child(node, "objects")) {
       statement.losses.push_back({DataLoss::What::table, listed_name(object), {}, {}});
@@ -318,12 +286,6 @@ void read_reindex(const Json& node, Statement& statement) {
   const bool concurrently = option(child(node, "params"), "concurrently").value_or(false);
   const bool one_object = kind == "REINDEX_OBJECT_INDEX" || kind == "REINDEX_OBJECT_TABLE";
   statement.in_transaction = one_object && !concurrently;
-  if (one_object && concurrently) {
-    const ObjectName name = relation_name(child(node, "relation"));
-    const bool is_index = kind == "REINDEX_OBJECT_INDEX";
-    statement.concurrent_index = ConcurrentIndex{ConcurrentIndex::Action::reindex, is_index ? name : ObjectName{},
-                                                 is_index ? ObjectName{} : name, false};
-  }
 }
 
 void read_truncate(const Json& node, Statement& statement, std::string_view sql) {
@@ -345,7 +307,10 @@ void read_alter_subscription(const Json& node, Statement& statement) {
   const std::string kind = text_at(node, "kind");
   const bool changes_publications = kind.ends_with("_PUBLICATION");
   const bool refreshes = option(child(node, "options"), "refresh").value_or(true);
-  statement.in_transaction = !(kind == "ALTER_SUBSCRIPTION_REFRESH" || (changes_publications && refreshes));
+  const Json& options = child(node, "options");
+  const bool changes_slot = option(options, "failover").has_value() || option(options, "two_phase").has_value();
+  statement.in_transaction =
+      !(kind == "ALTER_SUBSCRIPTION_REFRESH" || (changes_publications && refreshes) || changes_slot);
 }
 
 bool merge_deletes(const Json& node) {
@@ -378,9 +343,7 @@ void read_tree(const Json& tree, Statement& statement, std::string_view sql) {
   }
   const std::string& type = tree.begin().key();
   const Json& node = tree.begin().value();
-  if (type == "IndexStmt") {
-    read_index(node, statement);
-  } else if (type == "DropStmt") {
+  if (type == "DropStmt") {
     read_drop(node, statement, sql);
   } else if (type == "AlterTableStmt") {
     read_alter_table(node, statement, sql);
@@ -438,11 +401,10 @@ bool mentions_delete(std::string_view sql) {
 
 /// Whether the tree can tell more than the kind: most statements of a large file are none of these.
 bool needs_tree(const Statement& statement, std::string_view sql) {
-  constexpr std::array<std::string_view, 13> k_always = {"ALTER TABLE",
+  constexpr std::array<std::string_view, 12> k_always = {"ALTER TABLE",
                                                          "ALTER TYPE",
                                                          "ALTER DATABASE",
                                                          "ALTER SUBSCRIPTION",
-                                                         "CREATE INDEX CONCURRENTLY",
                                                          "CREATE SUBSCRIPTION",
                                                          "REINDEX",
                                                          "REINDEX CONCURRENTLY",
@@ -487,55 +449,22 @@ bool reindexes_many(std::span<const std::string> words) {
          contains(words.first(8), "SYSTEM");
 }
 
-/// An unquoted name folded as the server does it, a quoted one without its quotes.
-std::string name_of(std::string_view token) {
-  std::string name;
-  if (!token.starts_with('"')) {
-    std::transform(token.begin(), token.end(), std::back_inserter(name),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-    return name;
-  }
-  for (std::size_t i = 1; i + 1 < token.size(); ++i) {
-    name += token[i];
-    i += token[i] == '"' ? 1U : 0U;
-  }
-  return name;
-}
-
-/// CREATE [UNIQUE] INDEX CONCURRENTLY [[IF NOT EXISTS] name] ON [ONLY] [schema.]table, DROP INDEX CONCURRENTLY
-/// [IF EXISTS] [schema.]name: enough to find the invalid index that a failure leaves behind.
-ConcurrentIndex read_concurrent_index(std::string_view sql, ConcurrentIndex::Action action) {
-  ConcurrentIndex index{action, {}, {}, false};
-  Lexer lexer(sql);
-  ObjectName* target = nullptr;
-  bool after_dot = false;
-  for (Token token = lexer.next(); token.kind != Token::Kind::end; token = lexer.next()) {
-    const std::string_view text = sql.substr(token.begin, token.end - token.begin);
-    const bool is_word = token.kind == Token::Kind::word;
-    if (is_word && equals_ignoring_case(text, "CONCURRENTLY") && target == nullptr) {
-      target = &index.index;
-    } else if (target == nullptr ||
-               (is_word && (equals_ignoring_case(text, "IF") || equals_ignoring_case(text, "ONLY") ||
-                            equals_ignoring_case(text, "EXISTS")))) {
-      continue;
-    } else if (is_word && equals_ignoring_case(text, "NOT")) {
-      index.if_not_exists = true;
-    } else if (is_word && equals_ignoring_case(text, "ON")) {
-      target = &index.table;
-    } else if (text == ".") {
-      target->schema = std::exchange(target->name, {});
-      after_dot = true;
-    } else if ((is_word || token.kind == Token::Kind::name) && (target->name.empty() || after_dot)) {
-      target->name = name_of(text);
-      after_dot = false;
-    } else {
+/// REPACK [(options)] [VERBOSE] [table]: of all tables, or CONCURRENTLY.
+bool repacks_outside(std::string_view sql) {
+  Cursor at(sql);
+  at.next();
+  for (Cursor option = at; at.kind() == Token::Kind::open && !option.at_end(); option.next()) {
+    if (option.kind() == Token::Kind::close) {
       break;
     }
+    if (option.is("CONCURRENTLY")) {
+      option.next();
+      return !option.is("FALSE") && !option.is("OFF") && option.text() != "0";
+    }
   }
-  if (action == ConcurrentIndex::Action::create) {
-    index.index.schema = index.table.schema;
-  }
-  return index;
+  at.skip_parentheses();
+  at.skip("VERBOSE");
+  return at.at_end() || at.is("USING") || at.is("CONCURRENTLY");
 }
 
 /// For statements that the parser does not know, or that are too large for its tree.
@@ -547,13 +476,8 @@ void read_tokens(Statement& statement, std::span<const std::string> words, std::
                        (kind == "ALTER TABLE" && mentions.has("DETACH") && mentions.has("CONCURRENTLY")) ||
                        (kind == "ALTER DATABASE" && mentions.has("TABLESPACE")) || kind == "CREATE SUBSCRIPTION" ||
                        (kind == "ALTER SUBSCRIPTION" && (mentions.has("REFRESH") || mentions.has("PUBLICATION"))) ||
-                       (kind == "CLUSTER" && alone) || (kind == "REPACK" && (alone || mentions.has("CONCURRENTLY")));
+                       (kind == "CLUSTER" && alone) || (kind == "REPACK" && repacks_outside(sql));
   statement.in_transaction = statement.in_transaction && !refused;
-  if (kind == "CREATE INDEX CONCURRENTLY") {
-    statement.concurrent_index = read_concurrent_index(sql, ConcurrentIndex::Action::create);
-  } else if (kind == "DROP INDEX CONCURRENTLY") {
-    statement.concurrent_index = read_concurrent_index(sql, ConcurrentIndex::Action::drop);
-  }
   const bool may_lose = mentions.has("DROP") || mentions.has("TRUNCATE") || mentions.has("DELETE");
   if (may_lose && statement.losses.empty() && !kind.starts_with("DROP INDEX")) {
     lose_unknown(statement, one_line(sql));
@@ -580,6 +504,10 @@ Statement describe(const std::string& sql, bool known) {
       read_tree(tree, statement, sql);
     }
   }
+  if (!statement.in_transaction) {
+    statement.footprint = read_footprint(sql, statement.kind);
+  }
+  statement.session_effect = session_effect(sql, statement.kind);
   return statement;
 }
 

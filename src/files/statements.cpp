@@ -14,6 +14,7 @@
 #include "files/facts.hpp"
 #include "files/lexer.hpp"
 #include "files/pg_query_result.hpp"
+#include "files/words.hpp"
 #include "util/text.hpp"
 
 namespace lockkeeper::files {
@@ -26,16 +27,6 @@ using core::Statement;
 constexpr std::size_t k_max_text = std::size_t{64} * 1024 * 1024;
 // A file of nothing but problems would otherwise cost a scan of the file for each.
 constexpr std::size_t k_max_problems = 100;
-
-bool equals_ignoring_case(std::string_view word, std::string_view upper) {
-  return std::equal(word.begin(), word.end(), upper.begin(), upper.end(),
-                    [](char a, char b) { return a == b || (a >= 'a' && a <= 'z' && a - 'a' == b - 'A'); });
-}
-
-template <typename Range>
-bool contains(const Range& range, std::string_view word) {
-  return std::find(std::begin(range), std::end(range), word) != std::end(range);
-}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Positions

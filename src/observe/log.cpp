@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "observe/progress.hpp"
 #include "observe/terminal.hpp"
 #include "observe/termination.hpp"
 
@@ -15,8 +16,6 @@ namespace lockkeeper::observe {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr auto k_quiet_time = std::chrono::seconds(10);  ///< between two records that say the same
 
 std::string id(const std::string& version, const std::string& name) {
   return name.empty() ? version : version + "_" + name;
@@ -52,6 +51,8 @@ struct Level {
   core::Level operator()(const core::LockAcquired&) const { return core::Level::info; }
   core::Level operator()(const core::StepStarted&) const { return core::Level::info; }
   core::Level operator()(const core::StatementFinished&) const { return core::Level::debug; }
+  core::Level operator()(const core::StepBlocked&) const { return core::Level::warning; }
+  core::Level operator()(const core::StepProgress&) const { return core::Level::info; }
   core::Level operator()(const core::StepRetry&) const { return core::Level::warning; }
   core::Level operator()(const core::StepFinished&) const { return core::Level::info; }
   core::Level operator()(const core::StepFailed&) const { return core::Level::error; }
@@ -76,6 +77,8 @@ struct Name {
   std::string_view operator()(const core::LockAcquired&) const { return "lock_acquired"; }
   std::string_view operator()(const core::StepStarted&) const { return "step_started"; }
   std::string_view operator()(const core::StatementFinished&) const { return "statement_finished"; }
+  std::string_view operator()(const core::StepBlocked&) const { return "step_blocked"; }
+  std::string_view operator()(const core::StepProgress&) const { return "step_progress"; }
   std::string_view operator()(const core::StepRetry&) const { return "step_retry"; }
   std::string_view operator()(const core::StepFinished&) const { return "step_finished"; }
   std::string_view operator()(const core::StepFailed&) const { return "step_failed"; }
@@ -126,9 +129,11 @@ struct Message {
   std::string operator()(const core::StatementFinished& event) const {
     return fmt::format("statement {} of {} of {}: {}", event.index + 1, event.total, event.version, event.kind);
   }
+  std::string operator()(const core::StepBlocked& event) const { return blocked_text(event); }
+  std::string operator()(const core::StepProgress& event) const { return progress_text(event); }
   std::string operator()(const core::StepRetry& event) const {
-    return fmt::format("{}: {}; attempt {} failed, next in {}", id(event.version, event.name), event.reason,
-                       event.attempt, human(event.wait));
+    return fmt::format("{}: {}; attempt {} failed, next in {}{}", id(event.version, event.name), event.reason,
+                       event.attempt, human(event.wait), retry_text(event));
   }
   std::string operator()(const core::StepFinished& event) const {
     const core::AppliedStep& step = event.step;
@@ -156,6 +161,26 @@ void put_holder(Json& json, const core::LockHolder& holder) {
   put(json, "holder_user", holder.user.value_or(""));
   if (holder.session_age) {
     json["holder_session_seconds"] = holder.session_age->count();
+  }
+}
+
+Json blocker_fields(const core::Blocker& blocker) {
+  Json json = {{"pid", blocker.pid}};
+  put(json, "application_name", blocker.application_name);
+  put(json, "backend_type", blocker.backend_type);
+  put(json, "client", blocker.client.value_or(""));
+  put(json, "user", blocker.user.value_or(""));
+  put(json, "state", blocker.state.value_or(""));
+  if (blocker.transaction_age) {
+    json["transaction_age_seconds"] = blocker.transaction_age->count();
+  }
+  put(json, "query", blocker.query.value_or(""));
+  return json;
+}
+
+void put(Json& json, const char* key, const std::vector<core::Blocker>& blockers) {
+  for (const core::Blocker& blocker : blockers) {
+    json[key].push_back(blocker_fields(blocker));
   }
 }
 
@@ -210,12 +235,43 @@ struct Fields {
             {"kind", event.kind},
             {"sql", event.text}};
   }
+  Json operator()(const core::StepBlocked& event) const {
+    Json json = {{"version", event.version}, {"name", event.name}};
+    if (event.index) {
+      json["statement"] = *event.index + 1;
+    }
+    json["waited_seconds"] = report_seconds(event.waited);
+    json["queued"] = event.queued;
+    put(json, "blockers", event.blockers);
+    return json;
+  }
+  Json operator()(const core::StepProgress& event) const {
+    Json json = {{"version", event.version}, {"name", event.name}};
+    if (event.index) {
+      json["statement"] = *event.index + 1;
+    }
+    json["statements"] = event.total;
+    put(json, "kind", event.kind);
+    json["running_seconds"] = report_seconds(event.running);
+    put(json, "phase", event.phase);
+    if (event.fraction) {
+      json["percent"] = percent(*event.fraction);
+    }
+    if (event.left) {
+      json["left_seconds"] = report_seconds(*event.left);
+    }
+    put(json, "waiting_for", event.waiting_for);
+    return json;
+  }
   Json operator()(const core::StepRetry& event) const {
-    return {{"version", event.version},
-            {"name", event.name},
-            {"reason", event.reason},
-            {"attempt", event.attempt},
-            {"wait_seconds", report_seconds(event.wait)}};
+    Json json = {{"version", event.version},
+                 {"name", event.name},
+                 {"reason", event.reason},
+                 {"attempt", event.attempt},
+                 {"wait_seconds", report_seconds(event.wait)},
+                 {"queued", event.queued}};
+    put(json, "blockers", event.blockers);
+    return json;
   }
   Json operator()(const core::StepFinished& event) const {
     const core::AppliedStep& step = event.step;
@@ -289,23 +345,24 @@ std::string rfc3339(util::WallTime time) {
 LogObserver::LogObserver(const util::Clock& clock, LogStyle style, core::Level minimum, std::FILE* out)
     : m_clock(clock), m_style(style), m_minimum(minimum), m_out(out) {}
 
-bool LogObserver::told_already(const core::ConnectRetry& event) {
-  const std::string told = event.target + ": " + event.reason;
+/// Whether a record would say more than the one before.
+bool LogObserver::due(const core::Event& event) {
   const util::SteadyTime now = m_clock.now();
-  if (told == m_retry_told && now - m_retry_at < k_quiet_time) {
+  if (const auto* progress = std::get_if<core::StepProgress>(&event)) {
+    return m_progress.due(progress_key(*progress), now);
+  }
+  if (m_minimum == core::Level::debug) {
     return true;
   }
-  m_retry_told = told;
-  m_retry_at = now;
-  return false;
+  if (const auto* retry = std::get_if<core::ConnectRetry>(&event)) {
+    return m_retries.due(retry->target + ": " + retry->reason, now);
+  }
+  const auto* blocked = std::get_if<core::StepBlocked>(&event);
+  return blocked == nullptr || m_blocked.due(blocked_key(*blocked), now);
 }
 
 void LogObserver::on(const core::Event& event) {
-  if (level(event) < m_minimum) {
-    return;
-  }
-  const auto* retry = std::get_if<core::ConnectRetry>(&event);
-  if (retry != nullptr && m_minimum > core::Level::debug && told_already(*retry)) {
+  if (level(event) < m_minimum || !due(event)) {
     return;
   }
   const std::string time = rfc3339(m_clock.wall());

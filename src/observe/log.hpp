@@ -13,6 +13,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "core/events.hpp"
+#include "observe/repeat.hpp"
 #include "util/clock.hpp"
 
 namespace lockkeeper::observe {
@@ -37,21 +38,23 @@ std::string rfc3339(util::WallTime time);
 class LogObserver final : public core::Observer {
  public:
   /// Events below \p minimum are left out; statements are at debug level. An attempt to connect that ends like the
-  /// one before is told every ten seconds only, but at debug level.
+  /// one before, and a wait for the same sessions, are told every ten seconds only, but at debug level; the progress of
+  /// a statement at any level.
   LogObserver(const util::Clock& clock, LogStyle style, core::Level minimum = core::Level::info,
               std::FILE* out = stderr);
 
   void on(const core::Event& event) override;
 
  private:
-  [[nodiscard]] bool told_already(const core::ConnectRetry& event);
+  [[nodiscard]] bool due(const core::Event& event);
 
   const util::Clock& m_clock;
   LogStyle m_style;
   core::Level m_minimum;
   std::FILE* m_out;
-  std::string m_retry_told;  ///< target and reason
-  util::SteadyTime m_retry_at{};
+  Repeat m_retries;
+  Repeat m_blocked;
+  Repeat m_progress;
 };
 
 }  // namespace lockkeeper::observe

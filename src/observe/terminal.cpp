@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "observe/progress.hpp"
 #include "observe/termination.hpp"
 
 namespace lockkeeper::observe {
@@ -16,8 +17,8 @@ namespace {
 constexpr std::string_view k_done = "✓";
 constexpr std::string_view k_failed = "✗";
 constexpr std::string_view k_waiting = "…";
+constexpr std::string_view k_clear_line = "\r\x1b[K";
 constexpr std::string_view k_replacement = "\xEF\xBF\xBD";  // U+FFFD
-constexpr auto k_quiet_time = std::chrono::seconds(10);     ///< between two lines that say the same
 
 struct Character {
   char32_t code = 0;
@@ -238,6 +239,23 @@ std::size_t display_width(std::string_view text) {
   return width;
 }
 
+std::string fit(std::string_view text, std::size_t columns) {
+  if (display_width(text) <= columns) {
+    return std::string(text);
+  }
+  std::size_t width = 1;  // of the dots
+  std::size_t end = 0;
+  while (end < text.size()) {
+    const Character character = first_character(text.substr(end));
+    width += character.valid ? character_width(character.code) : 1;
+    if (width > columns) {
+      break;
+    }
+    end += character.bytes;
+  }
+  return columns == 0 ? std::string() : std::string(text.substr(0, end)).append(k_waiting);
+}
+
 std::string counted(std::size_t count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
@@ -304,13 +322,9 @@ void TerminalObserver::show(const core::Note& event) {
 
 void TerminalObserver::show(const core::ConnectRetry& event) {
   const std::string text = fmt::format("no connection to {}: {}", event.target, event.reason);
-  const util::SteadyTime now = m_clock.now();
-  if (text == m_retry_shown && now - m_retry_at < k_quiet_time) {
-    return;
+  if (m_retries.due(text, m_clock.now())) {
+    line(mark(k_waiting, Colour::yellow) + shown(text) + "; next attempt in " + human(event.wait));
   }
-  m_retry_shown = text;
-  m_retry_at = now;
-  line(mark(k_waiting, Colour::yellow) + shown(text) + "; next attempt in " + human(event.wait));
 }
 
 void TerminalObserver::show(const core::Connected& event) {
@@ -335,18 +349,16 @@ void TerminalObserver::show(const core::PlanMade& event) {
 
 void TerminalObserver::show(const core::LockWaiting& event) {
   const std::string holder = event.holder ? core::to_string(*event.holder) : std::string();
-  if (m_waiting_at && holder == m_holder_shown && event.waited - *m_waiting_at < k_quiet_time) {
+  if (!m_waits.due(holder, m_clock.now())) {
     return;
   }
-  m_waiting_at = event.waited;
-  m_holder_shown = holder;
   line(mark(k_waiting, Colour::yellow) + fmt::format("waiting for the lock, {}; {} of {}",
                                                      holder.empty() ? "just released" : "held by " + shown(holder),
                                                      human(event.waited), human(event.limit)));
 }
 
 void TerminalObserver::show(const core::LockAcquired& event) {
-  if (m_waiting_at || m_options.verbose) {
+  if (m_waits.told_any() || m_options.verbose) {
     line(mark(k_done, Colour::green) + "got the lock after " + human(event.waited));
   }
 }
@@ -357,9 +369,9 @@ void TerminalObserver::show(const core::StepStarted& event) {
                      event.statements));
   }
   if (m_options.interactive) {
-    clear_running();
-    write(mark(k_waiting, Colour::yellow) + step(event.version, event.name));
-    m_running_shown = true;
+    const std::string mark_of_it = mark(k_waiting, Colour::yellow);
+    const std::size_t columns = terminal_columns(m_out) - display_width(mark(k_waiting, Colour::none)) - 1;
+    running(mark_of_it + fit(step(event.version, event.name), columns));
   }
 }
 
@@ -370,9 +382,27 @@ void TerminalObserver::show(const core::StatementFinished& event) {
   }
 }
 
+void TerminalObserver::show(const core::StepBlocked& event) {
+  if (m_blocked.due(blocked_key(event), m_clock.now())) {
+    const std::string before = m_running;
+    line(mark(k_waiting, Colour::yellow) + paint(shown(blocked_text(event)), Colour::yellow, m_options.colour));
+    running(before);
+  }
+}
+
+void TerminalObserver::show(const core::StepProgress& event) {
+  if (m_options.interactive) {
+    // One column stays free: a terminal that is full to its edge may wrap.
+    running(progress_line(event, terminal_columns(m_out) - 1, m_options.colour));
+  } else if (m_progress.due(progress_key(event), m_clock.now())) {
+    line(mark(k_waiting, Colour::yellow) + shown(progress_text(event)));
+  }
+}
+
 void TerminalObserver::show(const core::StepRetry& event) {
   line(mark(k_waiting, Colour::yellow) + step(event.version, event.name) + "   " +
-       fmt::format("{}; attempt {} failed, next in {}", shown(event.reason), event.attempt, human(event.wait)));
+       fmt::format("{}; attempt {} failed, next in {}{}", shown(event.reason), event.attempt, human(event.wait),
+                   shown(retry_text(event))));
 }
 
 void TerminalObserver::show(const core::StepFinished& event) {
@@ -398,11 +428,17 @@ void TerminalObserver::line(const std::string& text) {
   write(text.substr(0, text.find_last_not_of(' ') + 1) + "\n");
 }
 
-void TerminalObserver::clear_running() {
-  if (m_running_shown) {
-    m_running_shown = false;
-    write("\r\x1b[K");
+/// Draws the line that stays unfinished; nothing when \p text is empty.
+void TerminalObserver::running(const std::string& text) {
+  if (text != m_running) {
+    const std::string clear = m_running.empty() ? "" : std::string(k_clear_line);
+    m_running = text;
+    write(clear + text);
   }
+}
+
+void TerminalObserver::clear_running() {
+  running({});
 }
 
 void TerminalObserver::write(const std::string& text) {

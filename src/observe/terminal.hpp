@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/events.hpp"
+#include "observe/repeat.hpp"
 #include "util/clock.hpp"
 #include "util/error.hpp"
 
@@ -27,6 +28,8 @@ std::string printable(std::string_view text);
 std::string printable_lines(std::string_view text);
 /// Columns that \p text takes on a terminal: combining characters take none, East Asian wide ones and emoji two.
 std::size_t display_width(std::string_view text);
+/// The beginning of \p text (which is printable) in at most \p columns, with "…" at its end when something was cut.
+std::string fit(std::string_view text, std::size_t columns);
 /// "1 migration", "3 migrations"
 std::string counted(std::size_t count, std::string_view noun);
 
@@ -61,9 +64,11 @@ std::string render_table(const std::vector<Row>& rows, const TableOptions& optio
 std::string render_table(const std::vector<std::vector<std::string>>& rows, const TableOptions& options = {});
 
 struct TerminalOptions {
-  bool colour = false;       ///< the caller decides: isatty and no NO_COLOR
-  bool interactive = false;  ///< \p out is a terminal: the running migration is shown and replaced by its result
-  bool verbose = false;      ///< statements and debug notes too
+  bool colour = false;  ///< the caller decides: isatty and no NO_COLOR
+  /// \p out is a terminal: the running migration and the progress of its statements are shown on a line that is drawn
+  /// again and again, and replaced by the result. Otherwise progress is a line of its own every ten seconds.
+  bool interactive = false;
+  bool verbose = false;  ///< statements and debug notes too
 };
 
 /// Shows the run's error too (once, also when a step reported it before); the caller need not print it again.
@@ -84,12 +89,15 @@ class TerminalObserver final : public core::Observer {
   void show(const core::LockAcquired& event);
   void show(const core::StepStarted& event);
   void show(const core::StatementFinished& event);
+  void show(const core::StepBlocked& event);
+  void show(const core::StepProgress& event);
   void show(const core::StepRetry& event);
   void show(const core::StepFinished& event);
   void show(const core::StepFailed& event);
   void show(const core::RunFinished& event);
 
   void line(const std::string& text);
+  void running(const std::string& text);
   void clear_running();
   void write(const std::string& text);
   [[nodiscard]] std::string mark(std::string_view sign, Colour colour) const;
@@ -101,11 +109,11 @@ class TerminalObserver final : public core::Observer {
 
   std::string m_url_source;
   std::size_t m_name_width = 24;
-  bool m_running_shown = false;  ///< an unfinished line is on the screen
-  std::string m_retry_shown;     ///< the last connect retry that was shown, and when
-  util::SteadyTime m_retry_at{};
-  std::string m_holder_shown;
-  std::optional<std::chrono::steady_clock::duration> m_waiting_at;
+  std::string m_running;  ///< the unfinished line that is on the screen
+  Repeat m_retries;
+  Repeat m_waits;
+  Repeat m_blocked;
+  Repeat m_progress;
   std::optional<std::size_t> m_pending_shown;
   std::string m_error_shown;
 };

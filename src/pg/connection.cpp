@@ -25,6 +25,9 @@ constexpr Duration k_cancel_again{500};                        // a cancel that 
 constexpr Duration k_drain_limit = std::chrono::seconds(10);   // for the server to answer a cancel
 constexpr Duration k_cleanup_limit = std::chrono::seconds(5);  // for a roll-back after a signal or the deadline
 constexpr Duration k_longest_poll = std::chrono::minutes(1);
+#ifdef LIBPQ_HAS_ASYNC_CANCEL
+constexpr Duration k_cancel_limit = std::chrono::seconds(2);  // for one cancel request to be delivered
+#endif
 
 std::string field(const PGresult* result, int code) {
   const char* value = PQresultErrorField(result, code);
@@ -126,15 +129,69 @@ ConnectError classify(PGconn* connection) {
   return error;
 }
 
-/// Polls for \p events or a signal; false = time is over.
-bool poll_socket(int socket, short events, Duration limit) {
-  std::array<pollfd, 2> watched = {pollfd{.fd = socket, .events = events, .revents = 0},
-                                   pollfd{.fd = util::interrupt_fd(), .events = POLLIN, .revents = 0}};
-  // After a signal its pipe stays readable: it must not be watched any more, or poll() would spin.
-  const nfds_t count = util::pending_interrupt() ? 1 : 2;
-  const auto milliseconds = static_cast<int>(std::min(limit, k_longest_poll).count());
-  return ::poll(watched.data(), count, milliseconds) != 0;
+struct PollResult {
+  bool any = false;        ///< false = time is over
+  bool companion = false;  ///< something happened at the companion's socket
+};
+
+/// Polls for \p events, a signal, or what the companion waits for.
+PollResult poll_sockets(int socket, short events, const Companion::Wish& wish, Duration limit) {
+  // A negative descriptor is left out. After a signal its pipe stays readable: it must not be watched any more, or
+  // poll() would spin.
+  std::array<pollfd, 3> watched = {
+      pollfd{.fd = socket, .events = events, .revents = 0},
+      pollfd{.fd = util::pending_interrupt() ? -1 : util::interrupt_fd(), .events = POLLIN, .revents = 0},
+      pollfd{.fd = wish.socket, .events = wish.events, .revents = 0}};
+  const auto milliseconds = static_cast<int>(std::clamp(limit, Duration::zero(), k_longest_poll).count());
+  const bool any = ::poll(watched.data(), watched.size(), milliseconds) > 0;
+  return {.any = any, .companion = any && watched[2].revents != 0};
 }
+
+bool poll_socket(int socket, short events, Duration limit) {
+  return poll_sockets(socket, events, {}, limit).any;
+}
+
+#ifdef LIBPQ_HAS_ASYNC_CANCEL
+
+struct CancelDeleter {
+  void operator()(PGcancelConn* cancel) const noexcept { PQcancelFinish(cancel); }
+};
+
+/// Encrypted as the connection is, and never longer than k_cancel_limit.
+void request_cancel(PGconn* connection, util::Clock& clock) {
+  const std::unique_ptr<PGcancelConn, CancelDeleter> cancel(PQcancelCreate(connection));
+  if (!cancel || PQcancelStart(cancel.get()) != 1) {
+    return;
+  }
+  const util::Deadline limit = util::Deadline::after(clock, k_cancel_limit);
+  for (auto state = PGRES_POLLING_WRITING; state == PGRES_POLLING_WRITING || state == PGRES_POLLING_READING;) {
+    if (limit.passed(clock)) {
+      return;
+    }
+    if (poll_socket(PQcancelSocket(cancel.get()), state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+                    limit.cap(clock, k_cancel_limit))) {
+      state = PQcancelPoll(cancel.get());
+    }
+  }
+}
+
+#else
+
+struct CancelDeleter {
+  void operator()(PGcancel* cancel) const noexcept { PQfreeCancel(cancel); }
+};
+
+/// libpq before 17: not encrypted, and it blocks until the server has taken it. There is no secret in it but the key of
+/// this one backend.
+void request_cancel(PGconn* connection, util::Clock& /*clock*/) {
+  const std::unique_ptr<PGcancel, CancelDeleter> cancel(PQgetCancel(connection));
+  std::array<char, 256> message{};
+  if (cancel) {
+    PQcancel(cancel.get(), message.data(), static_cast<int>(message.size()));
+  }
+}
+
+#endif
 
 extern "C" void receive_notice(void* handler, const PGresult* result) {
   const auto& call = *static_cast<const Connection::NoticeHandler*>(handler);
@@ -224,6 +281,20 @@ std::variant<Connection, ConnectError> Connection::open(const Address& address, 
   if (!handle) {
     throw Error(Outcome::server_resources, "out of memory while connecting");
   }
+  return finish_opening(std::move(handle), clock, deadline);
+}
+
+std::variant<Connection, ConnectError> Connection::open_sibling(const std::string& application_name,
+                                                                const util::Deadline& deadline) const {
+  ConnectionHandle handle = start_sibling(application_name);
+  if (!handle) {
+    throw Error(Outcome::server_resources, "out of memory while connecting");
+  }
+  return finish_opening(std::move(handle), *m_clock, deadline);
+}
+
+std::variant<Connection, ConnectError> Connection::finish_opening(ConnectionHandle handle, util::Clock& clock,
+                                                                  const util::Deadline& deadline) {
   PQsetErrorVerbosity(handle.get(), PQERRORS_VERBOSE);
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
   while (PQstatus(handle.get()) != CONNECTION_BAD) {
@@ -274,6 +345,40 @@ void Connection::on_notice(NoticeHandler handler) {
   *m_notice_handler = std::move(handler);
 }
 
+ConnectionHandle Connection::start_sibling(const std::string& application_name) const {
+  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(PQconninfo(m_handle.get()),
+                                                                             &PQconninfoFree);
+  if (!options) {
+    return nullptr;
+  }
+  const std::string host = PQhost(m_handle.get());
+  const std::string address = PQhostaddr(m_handle.get());
+  const std::string port = PQport(m_handle.get());
+  std::vector<const char*> keywords;
+  std::vector<const char*> values;
+  const auto add = [&](const char* keyword, const char* value) {
+    keywords.push_back(keyword);
+    values.push_back(value);
+  };
+  for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
+    if (option->val != nullptr && *option->val != '\0') {
+      add(option->keyword, option->val);
+    }
+  }
+  // The last of two equal keywords counts. Of several hosts it is to be the one that we are on.
+  add("host", host.c_str());
+  add("hostaddr", host.starts_with('/') ? "" : address.c_str());
+  add("port", port.c_str());
+  add("target_session_attrs", "any");
+  add("application_name", application_name.c_str());
+  add(nullptr, nullptr);
+  ConnectionHandle sibling(PQconnectStartParams(keywords.data(), values.data(), 0));
+  if (sibling) {
+    PQsetErrorVerbosity(sibling.get(), PQERRORS_TERSE);
+  }
+  return sibling;
+}
+
 // ---- running
 
 std::vector<Result> Connection::run(Batch batch, Stop stop) {
@@ -299,9 +404,10 @@ std::vector<Result> Connection::run(Batch batch, Stop stop) {
                           nullptr, nullptr, 0) != 1) {
       throw_lost();
     }
-    // A large batch must not fill both directions: read what has come while there is more to send.
-    if (PQflush(connection) < 0) {
-      throw_lost();
+    // A large batch must not fill both directions, and is not sent blindly: signals and the companion are looked at
+    // whenever the server takes its time.
+    if (PQflush(connection) != 0) {
+      flush();
     }
   }
   flush();
@@ -425,7 +531,15 @@ void Connection::wait_for_socket(bool for_writing) {
   if (m_stopped) {
     limit = k_cancel_again;
   }
-  poll_socket(PQsocket(m_handle.get()), static_cast<short>(for_writing ? POLLIN | POLLOUT : POLLIN), limit);
+  const auto events = static_cast<short>(for_writing ? POLLIN | POLLOUT : POLLIN);
+  if (m_companion == nullptr) {
+    poll_socket(PQsocket(m_handle.get()), events, limit);
+    return;
+  }
+  const Companion::Wish wish = m_companion->wish();
+  const PollResult happened = poll_sockets(PQsocket(m_handle.get()), events, wish, std::min(limit, wish.wake));
+  m_companion->step(happened.companion);
+  let_give_way();
 }
 
 // ---- stopping
@@ -454,12 +568,19 @@ void Connection::check_stop_request() {
   }
 }
 
-void Connection::cancel_on_server() {
-  const std::unique_ptr<PGcancel, CancelDeleter> cancel(PQgetCancel(m_handle.get()));
-  std::array<char, 256> message{};
-  if (cancel) {
-    PQcancel(cancel.get(), message.data(), static_cast<int>(message.size()));
+/// Again and again until the answer is there: a cancel that hits between two statements is lost.
+void Connection::let_give_way() {
+  if (m_stopped || !m_companion->wants_cancel()) {
+    return;
   }
+  if (!m_gave_way_at || m_clock->now() - *m_gave_way_at >= k_cancel_again) {
+    cancel_on_server();
+    m_gave_way_at = m_clock->now();
+  }
+}
+
+void Connection::cancel_on_server() {
+  request_cancel(m_handle.get(), *m_clock);
 }
 
 /// The statement has ended after a stop request: tell the caller, once. What comes after is clean-up with a short

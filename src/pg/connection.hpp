@@ -3,7 +3,8 @@
 ///
 /// Everything is sent in pipeline mode: a Batch is one request and one answer however many statements it holds.
 /// Every wait ends at the deadline or at SIGINT/SIGTERM; then the running statement is cancelled on the server and its
-/// answer is drained before the Error is thrown, so that the connection can still be used to roll back.
+/// answer is drained before the Error is thrown, so that the connection can still be used to roll back. The cancel
+/// request is encrypted where the connection is and libpq can (17 and later).
 /// Not for: general use (no types, no cursors), several threads.
 /// Sources: https://www.postgresql.org/docs/current/libpq-pipeline-mode.html
 ///          https://www.postgresql.org/docs/current/libpq-cancel.html
@@ -32,9 +33,6 @@ struct ResultDeleter {
 };
 struct ConnectionDeleter {
   void operator()(PGconn* connection) const noexcept { PQfinish(connection); }
-};
-struct CancelDeleter {
-  void operator()(PGcancel* cancel) const noexcept { PQfreeCancel(cancel); }
 };
 using ResultHandle = std::unique_ptr<PGresult, ResultDeleter>;
 using ConnectionHandle = std::unique_ptr<PGconn, ConnectionDeleter>;
@@ -114,6 +112,22 @@ struct ConnectError {
   std::string sqlstate;
 };
 
+/// Something that goes on beside while an answer is awaited: the watcher's own connection. Never blocks, never throws.
+class Companion {
+ public:
+  struct Wish {
+    int socket = -1;        ///< to be polled; -1 = none
+    short events = 0;       ///< POLLIN, POLLOUT
+    util::Duration wake{};  ///< call step() after that time at the latest
+  };
+  virtual ~Companion() = default;
+  [[nodiscard]] virtual Wish wish() const = 0;
+  /// \p ready: something happened at the socket.
+  virtual void step(bool ready) = 0;
+  /// The statement that is awaited is to be cancelled, so that others get their turn.
+  [[nodiscard]] virtual bool wants_cancel() const = 0;
+};
+
 class Connection {
  public:
   using NoticeHandler = std::function<void(std::string_view severity, const std::string& message)>;
@@ -123,6 +137,10 @@ class Connection {
   static std::variant<Connection, ConnectError> open(const Address& address, util::Clock& clock,
                                                      const util::Deadline& deadline);
 
+  /// Another one to the very same server (its address, not its name), as the same user.
+  [[nodiscard]] std::variant<Connection, ConnectError> open_sibling(const std::string& application_name,
+                                                                    const util::Deadline& deadline) const;
+
   /// "localhost:5432/app", for messages.
   [[nodiscard]] std::string target() const;
   [[nodiscard]] int backend_pid() const;  ///< as the server said when we connected
@@ -130,6 +148,10 @@ class Connection {
   [[nodiscard]] bool in_transaction() const;  ///< an open transaction block that has not failed
   [[nodiscard]] bool usable() const;
   void on_notice(NoticeHandler handler);
+  /// Goes along with every wait from now on, until nullptr. Must outlive that.
+  void accompany(Companion* companion) { m_companion = companion; }
+  /// What open_sibling() begins with, for who polls PQconnectPoll() himself. nullptr: out of memory.
+  [[nodiscard]] ConnectionHandle start_sibling(const std::string& application_name) const;
   /// Statements that run past it are cancelled: Error{deadline}.
   void set_deadline(const util::Deadline& deadline) { m_deadline = deadline; }
 
@@ -148,6 +170,8 @@ class Connection {
 
  private:
   Connection(ConnectionHandle handle, util::Clock& clock);
+  static std::variant<Connection, ConnectError> finish_opening(ConnectionHandle handle, util::Clock& clock,
+                                                               const util::Deadline& deadline);
 
   void wait_for_socket(bool for_writing);
   void flush();
@@ -155,6 +179,7 @@ class Connection {
   Result collect(ResultHandle first);
   void send_copy(std::string_view data);
   void check_stop_request();
+  void let_give_way();
   void cancel_on_server();
   [[noreturn]] void throw_lost();
 
@@ -165,6 +190,8 @@ class Connection {
   std::optional<util::Outcome> m_stopped;  ///< a signal or the deadline came; from now on only short clean-up
   std::optional<util::SteadyTime> m_cancelled_at;
   bool m_stop_thrown = false;
+  Companion* m_companion = nullptr;
+  std::optional<util::SteadyTime> m_gave_way_at;  ///< the last cancel for the companion
 };
 
 /// SQL text for \p value as a string constant, for the few places where no parameter can stand.

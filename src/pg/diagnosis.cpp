@@ -42,8 +42,8 @@ constexpr std::array k_known_hints = {
               "If it is meant to be there already, record the migration with `lockkeeper baseline --to VERSION`."},
     KnownHint{
         "55P03",
-        "Another session holds the table: pg_blocking_pids() tells which. --lock-timeout is how long one attempt may "
-        "wait, --lock-retry-budget for how long to try again."},
+        "Another session holds the table. --lock-timeout is how long one attempt may wait, --lock-retry-budget for how "
+        "long to try again."},
     KnownHint{"57014",
               "A time limit was reached: --statement-timeout, or statement_timeout in migration.yaml or in SQL."},
     KnownHint{

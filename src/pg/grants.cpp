@@ -17,7 +17,8 @@ GRANT CONNECT ON DATABASE <database> TO "lockkeeper_migrator";
 GRANT {0} TO "lockkeeper_migrator";
 GRANT USAGE, CREATE ON SCHEMA <application schema> TO {0};
 CREATE SCHEMA IF NOT EXISTS {1} AUTHORIZATION {0};
--- To be shown client address and age of whoever holds the migration lock, and who blocks us:
+-- Who blocks a migration, or holds its lock: to be shown state, client, age and query of sessions of other roles. The
+-- watcher, a second connection, logs in like the first and inherits it:
 GRANT pg_read_all_stats TO {0};
 
 -- A role that only waits or looks: `lockkeeper wait` (init containers), `check`, `status`.

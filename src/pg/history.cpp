@@ -68,6 +68,7 @@ core::HistoryRow parse_row(const Result& rows, std::size_t r) {
           .finished_at = rows.text(r, 8),
           .applied_by = rows.text(r, 9),
           .prefix_checksum = rows.text(r, 10),
+          .running_checksum = rows.text(r, 12),
           .new_until = rows.text(r, 11)};
 }
 
@@ -86,7 +87,7 @@ std::string rows_query(const HistoryTable& table) {
   return fmt::format(
       "SELECT id, version, name, direction, checksum, outcome, statements_done, statements_total, "
       "pg_catalog.to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), applied_by, "
-      "details->>'prefix', details->>'new_until' FROM {} WHERE outcome <> 'failed' ORDER BY id",
+      "details->>'prefix', details->>'new_until', details->>'running' FROM {} WHERE outcome <> 'failed' ORDER BY id",
       table.quoted());
 }
 

@@ -26,7 +26,11 @@ std::string lock_key(const HistoryTable& table) {
 }
 
 std::string try_lock_query(const HistoryTable& table) {
-  return fmt::format("SELECT pg_catalog.pg_try_advisory_lock({})", lock_key(table));
+  return fmt::format("SELECT pg_catalog.pg_try_advisory_lock({}), pg_catalog.pg_backend_pid()", lock_key(table));
+}
+
+std::string try_transaction_lock_query(const HistoryTable& table) {
+  return fmt::format("SELECT pg_catalog.pg_try_advisory_xact_lock({})", lock_key(table));
 }
 
 std::string unlock_query(const HistoryTable& table) {
@@ -62,10 +66,10 @@ std::optional<core::LockHolder> parse_holder(const Result& result) {
 std::string lock_guard(const HistoryTable& table) {
   // The text is made at run time: the planner would evaluate the cast of a constant while it plans.
   return fmt::format(
-      "SELECT CASE WHEN EXISTS (SELECT 1 FROM {} AND l.pid = pg_catalog.pg_backend_pid()) THEN 0 ELSE ('{}, backend ' "
-      "|| "
-      "pg_catalog.pg_backend_pid())::integer END",
-      lock_rows(table), k_lock_lost);
+      "SELECT CASE WHEN EXISTS (SELECT 1 FROM {} AND l.pid = pg_catalog.pg_backend_pid()) AND "
+      "pg_catalog.pg_try_advisory_xact_lock({}) THEN 0 ELSE ('{}, backend ' || pg_catalog.pg_backend_pid())::integer "
+      "END",
+      lock_rows(table), lock_key(table), k_lock_lost);
 }
 
 bool is_lock_lost(const ServerError& error) {

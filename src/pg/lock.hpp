@@ -17,12 +17,16 @@ namespace lockkeeper::pg {
 /// SQL expression (bigint) of the key; anybody can compute it in psql (docs/history.md).
 std::string lock_key(const HistoryTable& table);
 std::string try_lock_query(const HistoryTable& table);
+/// The same lock until the end of the transaction: for where no session is ours (a pooler in transaction mode).
+std::string try_transaction_lock_query(const HistoryTable& table);
 std::string unlock_query(const HistoryTable& table);
 /// Who else holds the lock: at most one row, for parse_holder().
 std::string holder_query(const HistoryTable& table);
 std::optional<core::LockHolder> parse_holder(const Result& result);
 
 /// Fails on the server unless our backend holds the lock: stands behind each BEGIN, so that nothing runs without it.
+/// Takes the lock once more, until the end of the transaction: a migration that calls pg_advisory_unlock_all() lets
+/// nobody in before it has committed.
 std::string lock_guard(const HistoryTable& table);
 /// The error is lock_guard()'s.
 bool is_lock_lost(const ServerError& error);

@@ -18,9 +18,10 @@ class LossGuard {
   std::vector<Loss> count(const core::Attempt& attempt) {
     // Rows that a policy hides would be lost too: fail rather than not see them.
     ask("SET LOCAL row_security = off", {}, "cannot begin the transaction");
-    for (const core::Statement& statement : attempt.script().statements) {
-      for (const DataLoss& loss : statement.losses) {
-        look_at(loss, statement);
+    const auto& statements = attempt.script().statements;
+    for (std::size_t i = attempt.first_statement; i < statements.size(); ++i) {
+      for (const DataLoss& loss : statements[i].losses) {
+        look_at(loss, statements[i]);
       }
     }
     for (const core::LossCount& guard : attempt.migration->data_loss) {

@@ -50,7 +50,7 @@ constexpr std::array k_exit_codes = {
              "Check the secret, or run the GRANT that the hint shows; `lockkeeper grants` prints a whole script."},
     ExitCode{unsupported_server, 18, "unsupported_server", fatal,
              "The server cannot do what is asked: it is read-only, "
-             "too old, has a newer history layout, or is behind a pooler that cannot work.",
+             "too old, has a newer history layout, or is behind a pooler where a session is needed.",
              "Give the address of the primary, without a pooler (DIRECT_URL)."},
     ExitCode{deadline, 19, "deadline", fatal, "--deadline was reached while a statement ran; it was cancelled cleanly.",
              "Give more time, or make the migration smaller. A retry would spend the same time again."},
@@ -69,7 +69,8 @@ constexpr std::array k_exit_codes = {
         lock_timeout, 32, "lock_timeout", retryable,
         "A lock on a table was not to be had, or a deadlock or "
         "serialization failure did not go away, within --lock-retry-budget.",
-        "Find who holds the table (pg_blocking_pids), and retry at a quieter time. The migration was rolled back."},
+        "The error names who holds the table, and the line that ends that session; else retry at a quieter time. The "
+        "migration was rolled back."},
     ExitCode{connection_lost, 33, "connection_lost", retryable,
              "The connection was lost; the state was checked as clean "
              "where that was possible.",

@@ -27,7 +27,7 @@ wait_active 'CREATE INDEX CONCURRENTLY'
 wait_sql "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('t_a')" 1
 kill -KILL "$pid_first"
 finish first
-sql "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'lockkeeper/%'" >/dev/null
+sql "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'lockkeeper/%' AND datname = current_database()" >/dev/null
 release
 wait_gone
 expect_sql "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass" f

@@ -9,7 +9,7 @@ hold BEGIN 'LOCK TABLE counter' # the first runner waits here until all the othe
 for n in {1..20}; do
   start "runner$n" up --lock-timeout 60s
 done
-wait_sql "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'lockkeeper/%' AND datname = current_database()" 20 60
+wait_sql "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'lockkeeper/% up' AND datname = current_database()" 20 60
 release
 
 applied=0 waited=0

@@ -168,15 +168,19 @@ class FakeDatabase final : public core::Database {
       if (auto failure = refused(attempt, statement)) {
         return failure;
       }
-      const bool done_before = attempt.resumed && index == attempt.first_statement && statement.concurrent_index &&
-                               m_server.done(text(attempt, statement)) > 0;
+      FakeRow& progress = m_server.rows.at(static_cast<std::size_t>(row) - 1);
+      if (!statement.in_transaction) {
+        progress.running_checksum = statement.prefix_checksum;
+      }
+      const bool done_before =
+          attempt.in_doubt && index == attempt.first_statement && m_server.done(text(attempt, statement)) > 0;
       if (!done_before) {
         take_effect(attempt, statement);
       }
       if (!statement.in_transaction && strikes(Moment::between)) {
         fail();
       }
-      FakeRow& progress = m_server.rows.at(static_cast<std::size_t>(row) - 1);
+      progress.running_checksum.clear();
       progress.statements_done = index + 1;
       progress.prefix_checksum = statement.prefix_checksum;
       return std::nullopt;
@@ -358,6 +362,7 @@ class FakeDatabase final : public core::Database {
     row.statements_done = done;
     row.statements_total = attempt.script().statements.size();
     row.prefix_checksum = done == 0 ? "" : attempt.script().statements.at(done - 1).prefix_checksum;
+    row.running_checksum = attempt.in_doubt ? attempt.script().statements.at(done).prefix_checksum : "";
     row.new_until = attempt.new_until;
     m_server.rows.push_back(row);
     return m_server.rows.back();

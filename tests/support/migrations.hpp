@@ -28,10 +28,13 @@ inline core::Script make_script(const std::string& path, const std::vector<std::
     const std::string concurrently = "CREATE INDEX CONCURRENTLY ";
     if (statements[i].starts_with(concurrently)) {
       statement.in_transaction = false;
-      statement.concurrent_index = core::ConcurrentIndex{.index = {.name = statements[i].substr(concurrently.size())}};
+      statement.footprint =
+          core::Footprint{.kind = core::Footprint::Kind::create_index,
+                          .object = {.schema = {}, .name = statements[i].substr(concurrently.size())}};
     }
     if (statements[i].starts_with("VACUUM")) {
       statement.in_transaction = false;
+      statement.footprint = core::Footprint{.kind = core::Footprint::Kind::repeatable};
     }
     prefix += statements[i] + "|";
     statement.prefix_checksum = prefix;

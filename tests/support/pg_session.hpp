@@ -82,7 +82,7 @@ class PgSession {
   explicit PgSession(const TempDatabase& database, const pg::DatabaseSettings& settings = plain_settings(),
                      const Login& login = {})
       : m_connection(open_connection(database.name(), m_clock, login)),
-        m_database(m_connection, settings, observer),
+        m_database(m_connection, settings, m_clock, observer),
         m_snapshot(m_database.read()) {}
 
   [[nodiscard]] pg::Database& database() { return m_database; }

@@ -29,6 +29,7 @@ std::string fingerprint(const Settings& s) {
       fmt::format("|{}|{}|{}|{}|{}|{}|{}|{}|", s.connect_wait.count(), s.connect_timeout.count(), s.auth_wait.count(),
                   s.limits.lock_wait.count(), s.limits.lock_timeout.count(), s.limits.lock_retry_budget.count(),
                   s.limits.statement_timeout.count(), s.limits.deadline.count());
+  text += fmt::format("{}|{}|", s.limits.watch, s.limits.queue_limit);
   text += fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|", number(s.policy.on_ahead), number(s.policy.on_out_of_order),
                       number(s.policy.on_missing), number(s.policy.phase), s.yes, s.verbose, number(s.format),
                       number(s.log_format));
@@ -51,6 +52,7 @@ std::string sample(const OptionRow& option, std::size_t n) {
     case ValueType::url: return fmt::format("http://push{}:9091", n);
     case ValueType::version: return fmt::format("{}", 100 + n);
     case ValueType::list: return fmt::format("role{}", n);
+    case ValueType::count: return fmt::format("{}", 41 + n);
     case ValueType::text:
     case ValueType::path: return fmt::format("sample{}", n);
   }
@@ -192,6 +194,8 @@ TEST_CASE("defaults are those of the option table") {
   CHECK(settings.limits.lock_wait == std::chrono::minutes(5));
   CHECK(settings.limits.lock_timeout == std::chrono::seconds(2));
   CHECK(settings.limits.lock_retry_budget == std::chrono::minutes(5));
+  CHECK(settings.limits.watch);
+  CHECK(settings.limits.queue_limit == 20);
   CHECK(settings.limits.statement_timeout.count() == 0);
   CHECK(settings.limits.deadline.count() == 0);
   CHECK(settings.wait_timeout == std::chrono::minutes(10));
@@ -221,6 +225,23 @@ TEST_CASE("choices reach the settings as they are named") {
   CHECK(run_load({"plan", "--format=markdown"}).settings.format == OutputFormat::markdown);
   CHECK(run_load({"up", "--log-format=text"}).settings.log_format == LogFormat::text);
   CHECK(run_load({"up", "--log-format=json"}).settings.log_format == LogFormat::json);
+}
+
+TEST_CASE("the watcher can be switched off and told when to give way, wherever on and off came as true and false") {
+  const auto limits = [](const std::vector<std::string>& line, const Environment& environment = {}) {
+    return run_load(line, environment).settings.limits;
+  };
+  CHECK_FALSE(limits({"up", "--watch", "off"}).watch);
+  CHECK(limits({"up", "--watch=on"}, {{"LOCKKEEPER_WATCH", "off"}}).watch);
+  CHECK_FALSE(limits({"down"}, {{"LOCKKEEPER_WATCH", "false"}}).watch);
+  CHECK(limits({"down"}, {{"LOCKKEEPER_WATCH", "true"}}).watch);
+  CHECK(limits({"up", "--queue-limit", "0"}).queue_limit == 0);
+  CHECK(limits({"down"}, {{"LOCKKEEPER_QUEUE_LIMIT", "3"}}).queue_limit == 3);
+  const TempDir directory;
+  const std::string file = directory.write("lockkeeper.yaml", "watch: off\nqueue_limit: 7\n");
+  const core::Limits from_file = run_load({"up"}, {}, file).settings.limits;
+  CHECK_FALSE(from_file.watch);
+  CHECK(from_file.queue_limit == 7);
 }
 
 TEST_CASE("on a terminal a refused login is not tried again, unless asked for") {

@@ -1,11 +1,10 @@
-#include "config/option_table.hpp"
-
 #include <set>
 #include <string>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "config/option_value.hpp"
 #include "unit/config/helpers.hpp"
 
 using namespace lockkeeper;
@@ -121,6 +120,22 @@ TEST_CASE("values are checked by type") {
       {"metrics-url", Layer::flag, "http://", false},
       {"metrics-url", Layer::flag, "http://user:pw@host", false},
       {"metrics-url", Layer::flag, "http://host/?a=b", false},
+      {"watch", Layer::flag, "on", true},
+      {"watch", Layer::variable, "off", true},
+      {"watch", Layer::variable, "false", true},
+      {"watch", Layer::file, "true", true},
+      {"watch", Layer::flag, "yes", false},
+      {"watch", Layer::flag, "1", false},
+      {"on-ahead", Layer::flag, "true", false},
+      {"queue-limit", Layer::flag, "0", true},
+      {"queue-limit", Layer::flag, "100000", true},
+      {"queue-limit", Layer::flag, "100001", false},
+      {"queue-limit", Layer::flag, "99999999999999999999", false},
+      {"queue-limit", Layer::flag, "-1", false},
+      {"queue-limit", Layer::flag, "+1", false},
+      {"queue-limit", Layer::flag, "20s", false},
+      {"queue-limit", Layer::flag, " 20", false},
+      {"queue-limit", Layer::flag, "", false},
       {"to", Layer::flag, "20250520000000", true},
       {"to", Layer::flag, "v1", false},
       {"role", Layer::flag, "svc@project.iam", true},

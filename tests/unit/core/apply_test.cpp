@@ -500,7 +500,7 @@ TEST_CASE("a down script whose statements can run in a transaction does, whateve
   CHECK(world.observer.all<core::StepStarted>()[0].transactional);
 }
 
-TEST_CASE("a half-done roll-back is gone on with, without asking for data that is gone already") {
+TEST_CASE("a half-done roll-back is gone on with, after a look at what it would still destroy") {
   World world;
   world.server.losses = {{.what = "t (rows)", .count = 1}};
   Migration one = make_migration("1", {"a"}, false);
@@ -508,6 +508,8 @@ TEST_CASE("a half-done roll-back is gone on with, without asking for data that i
   core::HistoryRow row = test::make_row(one, Direction::down, AttemptOutcome::started);
   row.statements_done = 1;
   core::Run run = world.run();
-  CHECK(error_of([&] { core::roll_back(run, one, &row, false); }).outcome == Outcome::ok);
+  CHECK(error_of([&] { core::roll_back(run, one, &row, false); }).outcome == Outcome::data_loss);
+  CHECK(world.server.effects.empty());
+  CHECK(error_of([&] { core::roll_back(run, one, &row, true); }).outcome == Outcome::ok);
   CHECK(world.server.effects == std::map<std::string, int>{{"VACUUM", 1}, {"undo b", 1}});
 }

@@ -12,7 +12,6 @@
 #include "files/checksum.hpp"
 
 using namespace lockkeeper;
-using core::ConcurrentIndex;
 using core::DataLoss;
 using core::Statement;
 using files::Piece;
@@ -117,6 +116,8 @@ const std::vector<std::string> k_known = {
     "CREATE FUNCTION f(begin int) RETURNS int LANGUAGE sql AS $$ SELECT 1; SELECT 2; $$",
     "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 END; END",
     "CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC INSERT INTO a VALUES (CASE WHEN 1=1 THEN 2 ELSE 3 END); END",
+    "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN a THEN CASE b WHEN 1 THEN 2 END ELSE (CASE WHEN c "
+    "THEN 3 END) END; SELECT CASE WHEN d THEN 4 END; END",
     "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC END",
     "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 AS \"end\"; SELECT 2 AS end; END",
     "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql RETURN $1 + 1",
@@ -227,6 +228,42 @@ TEST_CASE("any sequence of statements, known or not, is cut into exactly these")
     CAPTURE(sql);
     check_properties(sql);
     REQUIRE(texts_of(sql) == expected);
+  }
+}
+
+TEST_CASE("COPY data and \\restrict lines between any statements change nothing about them") {
+  std::mt19937 random(20261122);  // NOLINT(cert-msc51-cpp): the same cases in every run
+  const auto pick = [&](std::size_t count) { return std::uniform_int_distribution<std::size_t>(0, count - 1)(random); };
+  const std::string_view data[] = {"", "1\tit's;\n", "$$\n(\n/*\n", "SELECT 1;\nBEGIN ATOMIC\n", "\\\\.\n\\N\n"};
+  for (int round = 0; round < 1'000; ++round) {
+    std::string sql = pick(2) == 0 ? "\\restrict aB3\n" : "";
+    Texts expected;
+    Texts expected_data;
+    for (std::size_t i = 0, count = 1 + pick(6); i < count; ++i) {
+      const std::size_t kind = pick(4);
+      if (kind == 0) {
+        const std::string_view lines = data[pick(std::size(data))];
+        expected.emplace_back("COPY t FROM STDIN");
+        expected_data.emplace_back(lines);
+        sql += fmt::format("COPY t FROM STDIN;\n{}\\.\n", lines);
+        continue;
+      }
+      const std::string& statement = kind == 1 ? k_unknown[pick(k_unknown.size())] : k_known[pick(k_known.size())];
+      expected.push_back(texts_of(statement).at(0));
+      sql += statement + "\n;\n" + (pick(3) == 0 ? "\\unrestrict aB3\n" : "");
+    }
+    CAPTURE(sql);
+    const SplitResult result = check_properties(sql);
+    CHECK(result.problems.empty());
+    REQUIRE(texts_of(sql) == expected);
+    Texts found_data;
+    for (const Statement& statement : result.statements) {
+      if (statement.copy_data) {
+        found_data.push_back(
+            sql.substr(statement.copy_data->first, statement.copy_data->second - statement.copy_data->first));
+      }
+    }
+    REQUIRE(found_data == expected_data);
   }
 }
 
@@ -413,10 +450,14 @@ TEST_CASE("statements that the server refuses inside a transaction block are rec
       "CREATE INDEX CONCURRENTLY a ON b FROBNICATE (c) d", "DROP INDEX CONCURRENTLY a FROBNICATE b",
       "REINDEX TABLE CONCURRENTLY a FROBNICATE", "VACUUM FROBNICATE a b", "CREATE DATABASE a FROBNICATE (b",
       "ALTER TABLE a DETACH PARTITION b FROBNICATE CONCURRENTLY", "ALTER SYSTEM FROBNICATE", "REPACK",
-      "REPACK (CONCURRENTLY) a"};
+      "REPACK (CONCURRENTLY) a", "REPACK (VERBOSE, CONCURRENTLY on) a USING INDEX b", "REPACK (VERBOSE)",
+      "REPACK (ANALYZE true, CONCURRENTLY 1) a", "REPACK VERBOSE", "REPACK USING INDEX", "REPACK CONCURRENTLY a",
+      "ALTER SUBSCRIPTION a REFRESH SEQUENCES", "ALTER SUBSCRIPTION a SET (failover = true)",
+      "ALTER SUBSCRIPTION a SET (two_phase = false)"};
   for (const std::string_view sql : refused) {
     CAPTURE(sql);
     CHECK_FALSE(only(sql).in_transaction);
+    CHECK(only(sql).footprint);
   }
   const std::string_view accepted[] = {
       "CREATE INDEX a ON b (c)",
@@ -442,10 +483,15 @@ TEST_CASE("statements that the server refuses inside a transaction block are rec
       "CREATE TABLE concurrently (vacuum int)",
       "SELECT 'CREATE INDEX CONCURRENTLY'",
       "REPACK a",
+      "REPACK (CONCURRENTLY off) a",
+      "REPACK (VERBOSE) a USING INDEX b",
+      "ALTER SUBSCRIPTION a SET (binary = true)",
+      "ALTER SUBSCRIPTION a ADD PUBLICATION b WITH (refresh = false)",
       "REINDEX TABLE a FROBNICATE"};
   for (const std::string_view sql : accepted) {
     CAPTURE(sql);
     CHECK(only(sql).in_transaction);
+    CHECK_FALSE(only(sql).footprint);
   }
 }
 
@@ -464,35 +510,6 @@ TEST_CASE("statements that control the transaction are recognised, savepoints ar
     CAPTURE(sql);
     CHECK_FALSE(only(sql).controls_transaction);
   }
-}
-
-TEST_CASE("indexes that are built or dropped concurrently are named") {
-  const auto index_of = [](std::string_view sql) {
-    const std::optional<ConcurrentIndex> index = only(sql).concurrent_index;
-    if (!index) {
-      return std::string("none");
-    }
-    const char* const actions[] = {"create", "drop", "reindex"};
-    return fmt::format("{} {} on {}{}", actions[static_cast<std::size_t>(index->action)], index->index.str(),
-                       index->table.str(), index->if_not_exists ? " if not exists" : "");
-  };
-  CHECK(index_of("CREATE INDEX CONCURRENTLY a ON b (c)") == "create a on b");
-  CHECK(index_of("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS A ON \"S\".\"B\" (c)") ==
-        "create S.a on S.B if not exists");
-  CHECK(index_of("CREATE INDEX CONCURRENTLY ON s.b (c)") == "create s. on s.b");
-  CHECK(index_of("DROP INDEX CONCURRENTLY IF EXISTS s.a") == "drop s.a on ");
-  CHECK(index_of("REINDEX INDEX CONCURRENTLY s.a") == "reindex s.a on ");
-  CHECK(index_of("REINDEX (CONCURRENTLY) TABLE b") == "reindex  on b");
-  CHECK(index_of("CREATE INDEX a ON b (c)") == "none");
-  CHECK(index_of("DROP INDEX a") == "none");
-  CHECK(index_of("REINDEX INDEX a") == "none");
-  CHECK(index_of("REINDEX SCHEMA CONCURRENTLY s") == "none");
-  // The parser does not know these.
-  CHECK(index_of("CREATE INDEX CONCURRENTLY Foo ON ONLY \"S\".\"T\"\"x\" FROBNICATE (a) b") ==
-        "create S.foo on S.T\"x");
-  CHECK(index_of("CREATE INDEX CONCURRENTLY IF NOT EXISTS a ON b FROBNICATE c") == "create a on b if not exists");
-  CHECK(index_of("CREATE INDEX CONCURRENTLY ON b FROBNICATE c") == "create  on b");
-  CHECK(index_of("DROP INDEX CONCURRENTLY IF EXISTS s.A FROBNICATE b") == "drop s.a on ");
 }
 
 TEST_CASE("what a statement would destroy is known, or known to be unknown") {
@@ -541,7 +558,7 @@ TEST_CASE("a statement too large for its tree is judged by its tokens") {
   const Statement index = only("CREATE INDEX CONCURRENTLY a ON b ((" + terms + "))");
   CHECK(index.known);
   CHECK_FALSE(index.in_transaction);
-  CHECK(index.concurrent_index->index.name == "a");
+  CHECK(index.footprint->object.name == "a");
   CHECK(losses_of("DELETE FROM a WHERE 1 = " + terms).at(0).find("unknown DELETE FROM a WHERE") == 0);
   CHECK(only("SELECT " + terms).known);
 }

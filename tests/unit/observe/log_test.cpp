@@ -46,6 +46,19 @@ T find(const std::vector<core::Event>& events) {
   return {};
 }
 
+/// What docs/logs.md shows: each event, and what some of them look like at other times.
+std::vector<core::Event> documented_events() {
+  std::vector<core::Event> events = test::every_event();
+  core::StepProgress waiting = find<core::StepProgress>(events);
+  waiting.phase = "waiting for old snapshots";
+  waiting.fraction.reset();
+  waiting.left.reset();
+  waiting.waiting_for = {test::reports_session()};
+  events.emplace_back(waiting);
+  events.emplace_back(core::RunFinished{.report = test::failed_report()});
+  return events;
+}
+
 template <typename T>
 T sample_event() {
   return find<T>(test::every_event());
@@ -91,9 +104,7 @@ TEST_CASE("attempts to connect that end alike are told every ten seconds, and al
 
 TEST_CASE("a field of one name has one type in all events, as log stores need it") {
   std::map<std::string, Json::value_t> types;
-  std::vector<core::Event> events = test::every_event();
-  events.emplace_back(core::RunFinished{.report = test::failed_report()});
-  for (const core::Event& event : events) {
+  for (const core::Event& event : documented_events()) {
     const Json fields_of_event = record(event);
     for (const auto& item : fields_of_event.items()) {
       const auto type = item.value().is_number() ? Json::value_t::number_float : item.value().type();
@@ -126,9 +137,21 @@ TEST_CASE("each event has its own fields") {
   CHECK(fields(sample_event<core::StatementFinished>()).dump() ==
         R"({"version":"20250520000000","statement":2,"statements":2,"kind":"ALTER TABLE",)"
         R"("sql":"ALTER TABLE \"Booking\"\n  ADD COLUMN x text"})");
-  CHECK(fields(sample_event<core::StepRetry>()).dump() ==
-        R"({"version":"20250520000000","name":"calendly_integration",)"
-        R"json("reason":"could not get a lock within 2s (SQLSTATE 55P03)","attempt":1,"wait_seconds":0.7})json");
+  CHECK(fields(sample_event<core::StepBlocked>()).dump() ==
+        R"({"version":"20250520000000","name":"calendly_integration","statement":2,"waited_seconds":1.5,"queued":3,)"
+        R"("blockers":[{"pid":4711,"application_name":"reports","backend_type":"client backend","client":"10.0.0.7",)"
+        R"("user":"app","state":"idle in transaction","transaction_age_seconds":720,)"
+        R"json("query":"SELECT count(*) FROM \"Booking\""}]})json");
+  CHECK(fields(sample_event<core::StepProgress>()).dump() ==
+        R"({"version":"42","name":"add_index","statement":1,"statements":1,"kind":"CREATE INDEX CONCURRENTLY",)"
+        R"("running_seconds":42.0,"phase":"building index: scanning table","percent":61,"left_seconds":27.0})");
+  CHECK(
+      fields(sample_event<core::StepRetry>()).dump() ==
+      R"({"version":"20250520000000","name":"calendly_integration",)"
+      R"json("reason":"canceling statement due to lock timeout (SQLSTATE 55P03)","attempt":1,"wait_seconds":0.7,"queued":3,)json"
+      R"("blockers":[{"pid":4711,"application_name":"reports","backend_type":"client backend","client":"10.0.0.7",)"
+      R"("user":"app","state":"idle in transaction","transaction_age_seconds":720,)"
+      R"json("query":"SELECT count(*) FROM \"Booking\""}]})json");
   CHECK(fields(sample_event<core::StepFinished>()).dump() ==
         R"({"version":"20250520000000","name":"calendly_integration","direction":"up","statements":2,)"
         R"("duration_seconds":0.012346})");
@@ -147,6 +170,79 @@ TEST_CASE("what a lock holder's view does not show is left out") {
   const core::LockWaiting gone{.holder = std::nullopt, .waited = 1s, .limit = 1min};
   CHECK(fields(gone).dump() == R"({"waited_seconds":1.0,"limit_seconds":60.0})");
   CHECK(message(gone) == "waiting for the lock, just released; 1.00 s of 1 min 00 s");
+}
+
+TEST_CASE("what our role may not see of a blocking session is left out") {
+  core::StepBlocked blocked{
+      .version = "1", .name = "a", .index = {}, .blockers = {{.pid = 7}}, .queued = 0, .waited = 200ms};
+  CHECK(fields(blocked).dump() ==
+        R"({"version":"1","name":"a","waited_seconds":0.2,"queued":0,"blockers":[{"pid":7}]})");
+  CHECK(message(blocked) == "waiting for a lock for 200 ms: pid 7");
+  blocked.blockers.clear();
+  CHECK(fields(blocked).dump() == R"({"version":"1","name":"a","waited_seconds":0.2,"queued":0})");
+}
+
+TEST_CASE("what a session runs cannot forge a record or a line") {
+  core::StepBlocked blocked = sample_event<core::StepBlocked>();
+  blocked.blockers[0].query = "SELECT 1\n2026-11-22T14:00:00.123Z info  all is well\x1b[2J \xFF";
+  blocked.blockers[0].application_name = "\xC3\"\r\n";
+  const std::string text = logged(blocked, LogStyle::text);
+  CHECK(text.find('\n') == text.size() - 1);
+  CHECK(text.find('\x1b') == std::string::npos);
+  CHECK(util::is_valid_utf8(text));
+  const std::string json = logged(blocked, LogStyle::json);
+  CHECK(json.find('\n') == json.size() - 1);
+  CHECK(util::is_valid_utf8(json));
+  CHECK(Json::parse(json)["blockers"][0]["query"].get<std::string>().starts_with("SELECT 1\n2026"));
+}
+
+TEST_CASE("a wait for the same sessions is told every ten seconds, and at once when that changes") {
+  core::StepBlocked blocked = sample_event<core::StepBlocked>();
+  blocked.queued = 0;
+  for (const auto& [minimum, expected] : {std::pair{core::Level::info, 5U}, std::pair{core::Level::debug, 24U}}) {
+    test::StandingClock clock;
+    const test::StringFile out;
+    LogObserver observer(clock, LogStyle::text, minimum, out.file());
+    core::StepBlocked seen = blocked;
+    for (int i = 0; i < 21; ++i) {
+      seen.waited += 1s;
+      seen.blockers[0].transaction_age = std::chrono::seconds(100 + i);
+      observer.on(seen);
+      clock.sleep(1s);
+    }
+    seen.queued = 1;
+    observer.on(seen);
+    seen.queued = 2;
+    observer.on(seen);
+    seen.blockers[0].pid = 4712;
+    observer.on(seen);
+    CHECK(out.lines().size() == expected);
+  }
+}
+
+TEST_CASE("progress of a statement is told when it is told first, and then every ten seconds at most") {
+  for (const core::Level minimum : {core::Level::info, core::Level::debug}) {
+    test::StandingClock clock;
+    const test::StringFile out;
+    LogObserver observer(clock, LogStyle::json, minimum, out.file());
+    core::StepProgress progress = sample_event<core::StepProgress>();
+    progress.total = 2;
+    for (int i = 0; i < 84; ++i) {  // 2 s to 22.75 s
+      progress.running = 2s + i * 250ms;
+      observer.on(progress);
+      clock.sleep(250ms);
+    }
+    progress.index = 1;
+    progress.running = 2s;
+    observer.on(progress);
+    const std::vector<std::string> lines = out.lines();
+    REQUIRE(lines.size() == 4);
+    const std::pair<int, double> expected[] = {{1, 2.0}, {1, 12.0}, {1, 22.0}, {2, 2.0}};
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      CHECK(Json::parse(lines[i])["statement"] == expected[i].first);
+      CHECK(Json::parse(lines[i])["running_seconds"] == expected[i].second);
+    }
+  }
 }
 
 TEST_CASE("the last record of a run carries the termination message's fields") {
@@ -238,8 +334,7 @@ TEST_CASE("a log that cannot be written does not stop the run") {
 }
 
 TEST_CASE("docs/logs.md has a sample of every event") {
-  std::vector<core::Event> events = test::every_event();
-  events.emplace_back(core::RunFinished{.report = test::failed_report()});
+  const std::vector<core::Event> events = documented_events();
   std::string text = "```json\n";
   for (const core::Event& event : events) {
     text += logged(event, LogStyle::json);
@@ -253,14 +348,24 @@ TEST_CASE("docs/logs.md has a sample of every event") {
 
 TEST_CASE("docs/logs.md explains every field of every event") {
   const std::string text = test::read_file(LOCKKEEPER_SOURCE_DIR "/docs/logs.md");
-  std::vector<core::Event> events = test::every_event();
-  events.emplace_back(core::RunFinished{.report = test::failed_report()});
-  for (const core::Event& event : events) {
+  for (const core::Event& event : documented_events()) {
     CAPTURE(event_name(event));
     CHECK(text.find("| `" + std::string(event_name(event)) + "` |") != std::string::npos);
-    for (const std::string& key : keys(record(event))) {
+    const Json fields_of_event = record(event);
+    for (const auto& [key, value] : fields_of_event.items()) {
       CAPTURE(key);
-      CHECK(text.find("| `" + key + "` |") != std::string::npos);
+      const std::size_t row = text.find("| `" + key + "` |");
+      REQUIRE(row != std::string::npos);
+      // The row also names the event, but for what is in every record, and what is in an object.
+      const std::string explained = text.substr(row, text.find('\n', row) - row);
+      const std::string name(event_name(event));
+      const std::string family = name.substr(0, name.find('_')) + "_*";
+      const bool in_all = key == "ts" || key == "level" || key == "event" || key == "msg";
+      CHECK((in_all || explained.find(name) != std::string::npos || explained.find(family) != std::string::npos));
+      for (const std::string& inner : value.is_array() && value.at(0).is_object() ? keys(value.at(0)) : keys(Json())) {
+        CAPTURE(inner);
+        CHECK(explained.find("`" + inner + "`") != std::string::npos);
+      }
     }
   }
 }

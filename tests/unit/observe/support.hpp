@@ -92,6 +92,8 @@ core::Report failed_report();
 /// Could not connect: almost nothing is known.
 core::Report unreachable_report();
 
+/// A session that blocks us, of which everything is known.
+core::Blocker reports_session();
 /// One event of every type, in the order of core::Event.
 std::vector<core::Event> every_event();
 

@@ -100,6 +100,17 @@ core::Report unreachable_report() {
   return report;
 }
 
+core::Blocker reports_session() {
+  return {.pid = 4711,
+          .application_name = "reports",
+          .backend_type = "client backend",
+          .client = "10.0.0.7",
+          .user = "app",
+          .state = "idle in transaction",
+          .transaction_age = 12min,
+          .query = "SELECT count(*) FROM \"Booking\""};
+}
+
 std::vector<core::Event> every_event() {
   const core::LockHolder holder{
       .pid = 4711, .application_name = "lockkeeper/0.1.0 up", .client = "10.0.0.7", .user = "app", .session_age = 12s};
@@ -126,11 +137,29 @@ std::vector<core::Event> every_event() {
                               .total = 2,
                               .kind = "ALTER TABLE",
                               .text = "ALTER TABLE \"Booking\"\n  ADD COLUMN x text"},
+      core::StepBlocked{.version = "20250520000000",
+                        .name = "calendly_integration",
+                        .index = 1,
+                        .blockers = {reports_session()},
+                        .queued = 3,
+                        .waited = 1500ms},
+      core::StepProgress{.version = "42",
+                         .name = "add_index",
+                         .index = 0,
+                         .total = 1,
+                         .kind = "CREATE INDEX CONCURRENTLY",
+                         .running = 42s,
+                         .phase = "building index: scanning table",
+                         .fraction = 0.61,
+                         .left = 27s,
+                         .waiting_for = {}},
       core::StepRetry{.version = "20250520000000",
                       .name = "calendly_integration",
-                      .reason = "could not get a lock within 2s (SQLSTATE 55P03)",
+                      .reason = "canceling statement due to lock timeout (SQLSTATE 55P03)",
                       .attempt = 1,
-                      .wait = 700ms},
+                      .wait = 700ms,
+                      .blockers = {reports_session()},
+                      .queued = 3},
       core::StepFinished{.step = applied_report().applied[0]},
       core::StepFailed{.version = "42", .name = "add_index", .error = failed_report().error.value()},
       core::RunFinished{.report = applied_report()},

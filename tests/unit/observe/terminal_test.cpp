@@ -11,6 +11,18 @@ namespace {
 using namespace std::chrono_literals;
 using Lines = std::vector<std::string>;
 
+/// Every line but the last comes with its line feed.
+std::string interactive(const std::vector<core::Event>& events, util::Duration between = {}) {
+  test::StandingClock clock;
+  const test::StringFile out;
+  TerminalObserver observer(clock, {.colour = false, .interactive = true, .verbose = false}, out.file());
+  for (const core::Event& event : events) {
+    observer.on(event);
+    clock.sleep(between);
+  }
+  return out.text();
+}
+
 Lines shown(const std::vector<core::Event>& events, TerminalOptions options = {}) {
   test::StandingClock clock;
   const test::StringFile out;
@@ -167,11 +179,19 @@ TEST_CASE("waiting for the lock names the holder, and again only when that chang
                                 .client = "10.0.0.7",
                                 .user = "app",
                                 .session_age = 12s};
-  const Lines lines = shown({core::LockWaiting{.holder = holder, .waited = 1s, .limit = 5min},
-                             core::LockWaiting{.holder = holder, .waited = 2s, .limit = 5min},
-                             core::LockWaiting{.holder = holder, .waited = 11s, .limit = 5min},
-                             core::LockWaiting{.holder = std::nullopt, .waited = 12s, .limit = 5min},
-                             core::LockAcquired{.waited = 13s}});
+  test::StandingClock clock;
+  const test::StringFile out;
+  TerminalObserver observer(clock, {}, out.file());
+  const auto waited = [&](std::optional<core::LockHolder> who, std::chrono::seconds since_start) {
+    clock.m_now = util::SteadyTime(since_start);
+    observer.on(core::LockWaiting{.holder = std::move(who), .waited = since_start, .limit = 5min});
+  };
+  waited(holder, 1s);
+  waited(holder, 2s);
+  waited(holder, 11s);
+  waited(std::nullopt, 12s);
+  observer.on(core::LockAcquired{.waited = 13s});
+  const Lines lines = out.lines();
   REQUIRE(lines.size() == 4);
   CHECK(lines[0].starts_with("  … waiting for the lock, held by pid 4711"));
   CHECK(lines[0].ends_with("; 1.00 s of 5 min 00 s"));
@@ -199,14 +219,13 @@ TEST_CASE("the same connect retry is shown at most every ten seconds") {
 }
 
 TEST_CASE("a retry names the migration and the reason") {
-  CHECK(
-      shown({core::StepRetry{.version = "42",
-                             .name = "add_index_on_a_rather_long_table_name",
-                             .reason = "could not get a lock within 2s (SQLSTATE 55P03)",
-                             .attempt = 1,
-                             .wait = 700ms}}) ==
-      Lines{"  … 42  add_index_on_a_rather_long_table_name   could not get a lock within 2s (SQLSTATE 55P03); attempt "
-            "1 failed, next in 700 ms"});
+  CHECK(shown({core::StepRetry{.version = "42",
+                               .name = "add_index_on_a_rather_long_table_name",
+                               .reason = "canceling statement due to lock timeout (SQLSTATE 55P03)",
+                               .attempt = 1,
+                               .wait = 700ms}}) == Lines{"  … 42  add_index_on_a_rather_long_table_name   canceling "
+                                                         "statement due to lock timeout (SQLSTATE 55P03); attempt "
+                                                         "1 failed, next in 700 ms"});
 }
 
 TEST_CASE("statements and debug notes are shown when verbose only") {
@@ -246,6 +265,91 @@ TEST_CASE("on a terminal the running migration is shown and replaced by its resu
   observer.on(applied_step());
   CHECK(out.text() ==
         "  … 20250520000000  calendly_integration    \r\x1b[K  ✓ 20250520000000  calendly_integration       12 ms\n");
+}
+
+namespace {
+
+core::StepProgress progress_of(std::size_t index, util::Duration running) {
+  return {.version = "42",
+          .name = "add_index",
+          .index = index,
+          .total = 2,
+          .kind = "CREATE INDEX",
+          .running = running,
+          .phase = "building index",
+          .fraction = 0.5,
+          .left = {},
+          .waiting_for = {}};
+}
+
+core::StepBlocked blocked_by(int pid) {
+  core::StepBlocked event{.version = "42", .name = "add_index", .index = 0, .blockers = {}, .queued = 0, .waited = 1s};
+  event.blockers.resize(1);
+  event.blockers[0].pid = pid;
+  return event;
+}
+
+}  // namespace
+
+TEST_CASE("on a terminal progress is one line that is drawn again, and gone when the migration is done") {
+  core::StepStarted started;
+  started.version = "42";
+  started.name = "add_index";
+  const std::string first = "  … 42  add_index               ";
+  const std::string drawn = "  ▕█████░░░░░▏ 50 % building index · 00:02";
+  const std::string again = "  ▕█████░░░░░▏ 50 % building index · 00:03";
+  const std::string clear = "\r\x1b[K";
+  CHECK(interactive({started, progress_of(0, 2s), progress_of(0, 2250ms), progress_of(0, 3s), applied_step()}) ==
+        first + clear + drawn + clear + again + clear + "  ✓ 20250520000000  calendly_integration       12 ms\n");
+}
+
+TEST_CASE("whoever blocks is one line of its own, and progress goes on below it") {
+  const std::string clear = "\r\x1b[K";
+  const std::string bar = "  ▕█████░░░░░▏ 50 % building index · 00:02";
+  CHECK(interactive({progress_of(0, 2s), blocked_by(7), blocked_by(7), blocked_by(8)}, 1s) ==
+        bar + clear + "  … waiting for a lock for 1.00 s: pid 7\n" + bar + clear +
+            "  … waiting for a lock for 1.00 s: pid 8\n" + bar);
+}
+
+TEST_CASE("the same blocker is shown every ten seconds, in yellow") {
+  std::vector<core::Event> events(21, blocked_by(7));
+  test::StandingClock clock;
+  const test::StringFile out;
+  TerminalObserver observer(clock, {.colour = true, .interactive = false, .verbose = false}, out.file());
+  for (const core::Event& event : events) {
+    observer.on(event);
+    clock.sleep(1s);
+  }
+  const std::string line = "  \x1b[33m…\x1b[0m \x1b[33mwaiting for a lock for 1.00 s: pid 7\x1b[0m";
+  CHECK(out.lines() == Lines{line, line, line});
+}
+
+TEST_CASE("without a terminal progress is a line every ten seconds for each statement") {
+  test::StandingClock clock;
+  const test::StringFile out;
+  TerminalObserver observer(clock, {}, out.file());
+  for (int i = 0; i < 44; ++i) {
+    observer.on(progress_of(0, 2s + i * 250ms));
+    clock.sleep(250ms);
+  }
+  observer.on(progress_of(1, 2s));
+  const std::string words = " of 2 of 42_add_index, CREATE INDEX, has been running for ";
+  CHECK(out.lines() == Lines{"  … statement 1" + words + "2 s: building index, 50 %",
+                             "  … statement 1" + words + "12 s: building index, 50 %",
+                             "  … statement 2" + words + "2 s: building index, 50 %"});
+}
+
+TEST_CASE("what a blocking session calls itself cannot steer the terminal") {
+  core::StepBlocked event = blocked_by(7);
+  event.blockers[0].application_name = "x\x1b[2J";
+  event.blockers[0].query = "SELECT\r\n1";
+  core::StepRetry retry{
+      .version = "42", .name = "a", .reason = "r", .attempt = 1, .wait = 1s, .blockers = {}, .queued = 0};
+  retry.blockers = event.blockers;
+  const Lines lines = shown({event, retry});
+  CHECK(lines == Lines{"  … waiting for a lock for 1.00 s: pid 7 (x [2J): SELECT  1",
+                       "  … 42  a                          r; attempt 1 failed, next in 1.00 s; blocked by pid 7 (x "
+                       "[2J): SELECT  1"});
 }
 
 }  // namespace lockkeeper::observe

@@ -124,6 +124,24 @@ TEST_CASE("the longest part is cut first: a short message survives a huge detail
   CHECK(detail.ends_with("..."));
 }
 
+TEST_CASE("of many blockers the first stay, and the line that would end one") {
+  core::Report report = test::failed_report();
+  report.outcome = util::Outcome::lock_timeout;
+  report.error->outcome = report.outcome;
+  report.error->hint = "Let them finish, or: SELECT pg_terminate_backend(4711);";
+  const std::string one = core::to_string(test::reports_session());
+  for (int i = 0; i < 30; ++i) {
+    report.error->detail += (i == 0 ? "" : "\n") + one;
+  }
+  const std::string message = termination_message(report);
+  CHECK(message.size() <= k_termination_limit);
+  const Json error = Json::parse(message)["error"];
+  CHECK(error["hint"] == report.error->hint);
+  CHECK(error["message"] == report.error->message);
+  CHECK(error["detail"].get<std::string>().starts_with(one + "\n" + one));
+  CHECK(error["detail"].get<std::string>().ends_with("..."));
+}
+
 TEST_CASE("of many migrations the newest stay, and the count stays right") {
   core::Report report = test::applied_report();
   report.applied.clear();

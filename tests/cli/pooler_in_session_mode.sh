@@ -1,0 +1,48 @@
+# `pooler: session`: five runners at once through PgBouncer in session mode work as without it. Where the setting is
+# wrong and the pooler changes the backend, the run stops, nothing is applied twice, and no lock stays on a backend.
+source "$SUPPORT/lib.sh"
+source "$SUPPORT/common.sh"
+source "$SUPPORT/pooler.sh"
+new_db
+direct=$URL
+sql 'CREATE TABLE counter (version int)'
+for n in 1 2 3 4; do
+  mig "$n"_count <<<"INSERT INTO counter VALUES ($n); SELECT pg_sleep(0.05);"
+done
+mig 5_index <<<'CREATE INDEX CONCURRENTLY counter_version ON counter (version);'
+pooler session
+URL=$POOLED_URL
+for n in 1 2 3 4 5; do
+  start "runner$n" up --pooler session
+done
+for n in 1 2 3 4 5; do
+  finish "runner$n"
+  expect_code 0
+done
+URL=$direct
+expect_sql 'SELECT count(*), count(DISTINCT version) FROM counter' '4|4'
+expect_sql "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('counter_version')" t
+expect_no_lock
+
+# A wrong setting: other clients take the backends between our requests.
+pooler_mode transaction
+for n in 6 7 8 9; do
+  mig "$n"_count <<<"INSERT INTO counter VALUES ($n); SELECT pg_sleep(0.05);"
+done
+URL=$POOLED_URL
+for n in 1 2 3 4 5; do
+  start "runner$n" up --pooler session --lock-wait 20s
+done
+codes=()
+for n in 1 2 3 4 5; do
+  finish "runner$n"
+  codes+=("$code")
+  [[ $code == 0 || $code == 31 || $code == 33 ]] || fail "exit code $code"
+done
+echo "exit codes with the wrong setting: ${codes[*]}"
+URL=$direct
+expect_no_lock
+expect_sql 'SELECT count(*) = count(DISTINCT version) FROM counter' t
+run up
+expect_code 0
+expect_sql 'SELECT count(*), count(DISTINCT version) FROM counter' '8|8'
