@@ -18,7 +18,7 @@ build=(
 # One version of LLVM, which Debian 12 and 13 both have: another version of clang-format formats differently.
 clang=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev)
 servers=(curl jq openssl postgresql prometheus-pushgateway python3)
-test=("${servers[@]}" "${clang[@]}" doctest-dev pgbouncer procps prometheus shellcheck util-linux)
+test=("${servers[@]}" "${clang[@]}" doctest-dev pgbouncer procps prometheus shellcheck spin util-linux)
 demo=("${servers[@]}")
 fuzz=(clang-19 libclang-rt-19-dev)
 long=(pgbouncer)

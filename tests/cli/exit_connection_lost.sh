@@ -21,3 +21,27 @@ expect_sql "SELECT count(*) FROM lockkeeper.history WHERE outcome = 'applied'" 1
 mig 2_suicide <<<'CREATE TABLE b (id int);'
 run up
 expect_code 0
+
+# Lost for good: 33, not 30, since the run had begun; nothing was changed.
+mig 3_lost <<<'CREATE TABLE c (id int); SELECT pg_sleep(3);'
+server=${URL#*@}
+server=${server%%/*}
+mkfifo to_proxy
+python3 "$SUPPORT/cut_proxy.py" "${server%:*}" "${server#*:}" <to_proxy >from_proxy &
+proxy=$!
+jobs_of_test+=("$proxy")
+exec 7>to_proxy # it ends when nobody can tell it anything any more
+until [[ -s from_proxy ]]; do sleep 0.05; done
+direct=$URL
+URL=${URL%@*}@127.0.0.1:$(<from_proxy)/${URL##*/}'?sslmode=disable&gssencmode=disable'
+start lost up --connect-wait 1s
+URL=$direct
+wait_sql "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'" 1
+kill -KILL "$proxy"
+finish lost 2>/dev/null
+expect_code 33
+expect_err 'the connection was lost during the run, and there is no new one'
+run up # waits until the server has noticed
+expect_code 0
+expect_sql "SELECT string_agg(version || ' ' || outcome, ', ' ORDER BY id) FROM lockkeeper.history" \
+  '1 applied, 2 applied, 3 applied'

@@ -1,4 +1,5 @@
 # Exit codes 130 and 143: the statement is cancelled on the server within seconds, nothing is changed, the next run succeeds.
+# A second signal does not wait for the server. (As the first process of a container: tests/image.)
 source "$SUPPORT/lib.sh"
 new_db
 declare -A code_of=([INT]=130 [TERM]=143)
@@ -23,6 +24,30 @@ done
 mig 1_slow <<<'CREATE TABLE a (id int);'
 run up
 expect_code 0
+
+# The server process does not answer, as on a node that stands still: a second signal ends the runner at once.
+for signal in INT TERM; do
+  mig 2_slow <<<'ALTER TABLE a ADD COLUMN b int; SELECT pg_sleep(61);'
+  start stopped up
+  wait_sql "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'" 1
+  backend=$(sql "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'")
+  kill -STOP "$backend"
+  kill "-$signal" "$pid_stopped"
+  sleep 0.7
+  kill -0 "$pid_stopped" || fail 'it ended before the server had answered'
+  begin=$EPOCHREALTIME
+  kill "-$signal" "$pid_stopped"
+  finish stopped
+  took=$(((${EPOCHREALTIME/./} - ${begin/./}) / 1000))
+  kill -CONT "$backend"
+  expect_code "${code_of[$signal]}"
+  ((took < 1000)) || fail "took $took ms to end"
+  # The cancel request was sent at the first one.
+  wait_sql "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()" 0 3
+  expect_sql "SELECT count(*) FROM pg_attribute WHERE attrelid = 'a'::regclass AND attname = 'b'" 0
+  expect_sql "SELECT count(*) FROM lockkeeper.history WHERE version = '2'" 0
+done
+rm -r migrations/2_slow
 
 # A signal also ends the waiting: for the server, for the lock, for a table.
 key="hashtextextended(current_database()::text || ':lockkeeper.history', 0)"

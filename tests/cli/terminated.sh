@@ -1,13 +1,9 @@
-# SIGTERM at any moment of a run: 143 unless it was done already, and it says so; the next run gets to the same end.
+# SIGTERM at any message of a run: 143 unless all was done already; the history tells the truth, and how far a file
+# without a transaction got; the next run gets to the same end.
 source "$SUPPORT/lib.sh"
-source "$SUPPORT/kill_loop.sh"
-new_db
-write_migrations
-one_more() {
-  [[ $killed_code == 143 || ($killed_code == 0 && $1 == after) ]] || fail "exit code $killed_code, $1: $killed_err"
-  if [[ $killed_code == 143 && $1 == inside ]]; then
-    grep -q '"event":"run_finished".*"exit_code":143' <<<"$killed_err" || fail "no last line: $killed_err"
-  fi
-  count[$1]=$((count[$1] + 1))
-}
-kill_often TERM 16
+source "$SUPPORT/cut_loop.sh"
+in_parts 2
+prepare_cuts
+choose 'client after' 15 4 # while the server works on a request
+choose '' 239 53 13
+kill_at_places TERM '143 0'
