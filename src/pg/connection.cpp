@@ -22,8 +22,8 @@ using util::Error;
 using util::Outcome;
 
 constexpr Duration k_cancel_again{500};                        // a cancel that hits between two statements is lost
-constexpr Duration k_drain_limit = std::chrono::seconds(10);   // for the server to answer a cancel
 constexpr Duration k_cleanup_limit = std::chrono::seconds(5);  // for a roll-back after a signal or the deadline
+constexpr std::size_t k_flush_every = 64;                      // statements of a batch
 constexpr Duration k_longest_poll = std::chrono::minutes(1);
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
 constexpr Duration k_cancel_limit = std::chrono::seconds(2);  // for one cancel request to be delivered
@@ -200,6 +200,8 @@ extern "C" void receive_notice(void* handler, const PGresult* result) {
   }
 }
 
+extern "C" void ignore_notice(void* /*nothing*/, const PGresult* /*result*/) {}
+
 }  // namespace
 
 // ---- Result and Batch
@@ -375,6 +377,7 @@ ConnectionHandle Connection::start_sibling(const std::string& application_name) 
   ConnectionHandle sibling(PQconnectStartParams(keywords.data(), values.data(), 0));
   if (sibling) {
     PQsetErrorVerbosity(sibling.get(), PQERRORS_TERSE);
+    PQsetNoticeReceiver(sibling.get(), ignore_notice, nullptr);  // libpq would write it to stderr
   }
   return sibling;
 }
@@ -389,6 +392,7 @@ std::vector<Result> Connection::run(Batch batch, Stop stop) {
     throw_lost();
   }
   std::vector<const char*> values;
+  std::size_t unflushed = 0;
   for (const Batch::Item& item : batch.m_items) {
     if (item.is_sync) {
       if (PQpipelineSync(connection) != 1) {
@@ -405,9 +409,11 @@ std::vector<Result> Connection::run(Batch batch, Stop stop) {
       throw_lost();
     }
     // A large batch must not fill both directions, and is not sent blindly: signals and the companion are looked at
-    // whenever the server takes its time.
-    if (PQflush(connection) != 0) {
+    // whenever the server takes its time. A small one goes out in whole segments: PgBouncer (seen with 1.18) may take
+    // the server away between two of them, and what it had of the second is lost.
+    if (++unflushed == k_flush_every) {
       flush();
+      unflushed = 0;
     }
   }
   flush();
@@ -559,7 +565,7 @@ void Connection::check_stop_request() {
     return;
   }
   const auto since = m_clock->now() - *m_cancelled_at;
-  if (since >= (m_stop_thrown ? k_cleanup_limit : k_drain_limit)) {
+  if (since >= (m_stop_thrown ? k_cleanup_limit : m_drain_limit)) {
     throw Error(*m_stopped, "stopped, but the server does not answer the cancel request",
                 "The connection was closed; the server rolls back what was open as soon as it notices.");
   }

@@ -155,6 +155,9 @@ class Connection {
   /// Statements that run past it are cancelled: Error{deadline}.
   void set_deadline(const util::Deadline& deadline) { m_deadline = deadline; }
 
+  /// How long a cancelled statement may take to answer before the connection is given up; 10 s.
+  void set_drain_limit(util::Duration limit) { m_drain_limit = limit; }
+
   /// Who throws when a signal or the deadline came while the answers were awaited. The caller does where an answer must
   /// be looked at first: a COMMIT may have succeeded all the same.
   enum class Stop { throw_at_once, caller_throws };
@@ -190,6 +193,7 @@ class Connection {
   std::optional<util::Outcome> m_stopped;  ///< a signal or the deadline came; from now on only short clean-up
   std::optional<util::SteadyTime> m_cancelled_at;
   bool m_stop_thrown = false;
+  util::Duration m_drain_limit = std::chrono::seconds(10);
   Companion* m_companion = nullptr;
   std::optional<util::SteadyTime> m_gave_way_at;  ///< the last cancel for the companion
 };

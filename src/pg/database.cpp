@@ -166,7 +166,7 @@ core::LockAttempt Database::try_lock() {
     return {.acquired = true, .per_transaction = true, .holder = std::nullopt, .history = read().history};
   }
   Batch batch;
-  batch.add(try_lock_query(m_settings.history));
+  batch.add(try_lock_query(m_settings.history, m_server.pooled));
   batch.sync();
   batch.add(holder_query(m_settings.history));
   batch.sync();
@@ -208,8 +208,10 @@ void Database::unlock() noexcept {
 /// `pooler: session` may be a mistake: then our lock is on a backend that the pooler gives to others, and only there it
 /// can be freed. Each further connection, in a transaction, makes the pooler take another backend for the next.
 void Database::free_stranded_lock() noexcept {
-  constexpr std::size_t k_most_backends = 50;
-  constexpr util::Duration k_limit = std::chrono::seconds(5);
+  // Others may do the same at this moment, and the pool is finite: whoever does not get a backend soon leaves.
+  constexpr std::size_t k_most_backends = 10;
+  constexpr util::Duration k_limit = std::chrono::seconds(2);
+  constexpr util::Duration k_drain_limit{100};
   const int pid = *std::exchange(m_locked_pid, std::nullopt);
   try {
     if (unlock_on(m_connection, pid)) {
@@ -226,6 +228,7 @@ void Database::free_stranded_lock() noexcept {
       }
       others.push_back(std::move(*other));
       others.back().set_deadline(limit);
+      others.back().set_drain_limit(k_drain_limit);
       freed = unlock_on(others.back(), pid);
     }
     for (Connection& other : others) {
@@ -344,6 +347,13 @@ void Database::record(const core::Record& record) {
 }
 
 std::vector<ExpectationResult> Database::check(const std::vector<Expectation>& expectations) {
+  if (m_per_transaction && expectations.size() > 1) {  // one transaction a request, see Connection::run()
+    std::vector<ExpectationResult> results;
+    for (const Expectation& expectation : expectations) {
+      results.push_back(check({expectation}).front());
+    }
+    return results;
+  }
   Batch batch;
   std::vector<std::size_t> answers;
   for (const Expectation& expectation : expectations) {

@@ -25,7 +25,13 @@ std::string lock_key(const HistoryTable& table) {
                      quote_literal(table.str()));
 }
 
-std::string try_lock_query(const HistoryTable& table) {
+std::string try_lock_query(const HistoryTable& table, bool shared_backend) {
+  if (shared_backend) {
+    return fmt::format(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM {} AND l.pid = pg_catalog.pg_backend_pid()) THEN false ELSE "
+        "pg_catalog.pg_try_advisory_lock({}) END, pg_catalog.pg_backend_pid()",
+        lock_rows(table), lock_key(table));
+  }
   return fmt::format("SELECT pg_catalog.pg_try_advisory_lock({}), pg_catalog.pg_backend_pid()", lock_key(table));
 }
 

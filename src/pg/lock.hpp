@@ -16,7 +16,8 @@ namespace lockkeeper::pg {
 
 /// SQL expression (bigint) of the key; anybody can compute it in psql (docs/history.md).
 std::string lock_key(const HistoryTable& table);
-std::string try_lock_query(const HistoryTable& table);
+/// \p shared_backend: behind a pooler another session may hold it on this very backend; then it is not to be had.
+std::string try_lock_query(const HistoryTable& table, bool shared_backend);
 /// The same lock until the end of the transaction: for where no session is ours (a pooler in transaction mode).
 std::string try_transaction_lock_query(const HistoryTable& table);
 std::string unlock_query(const HistoryTable& table);

@@ -115,14 +115,16 @@ bool is_statement(std::string_view query, std::string_view statement) {
 }
 
 /// What is running, and what it waits for; whom; who waits for it; how far it is. One request, four answers.
-/// {0}: the backend's pid. {1}: the most sessions that are looked at.
+/// {0}: the backend's pid. {1}: the most sessions that are looked at. Our own snapshot is none of the blockers, though a
+/// CREATE INDEX CONCURRENTLY may wait for it for a moment.
 constexpr std::string_view k_question = R"(
 SELECT pg_catalog.left(a.query, 1000), EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.pid = {0} AND NOT l.granted
   AND l.locktype = 'relation') FROM pg_catalog.pg_stat_activity a WHERE a.pid = {0};
 SELECT DISTINCT b.pid, a.application_name, a.backend_type, pg_catalog.host(a.client_addr), a.usename, a.state,
   pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - a.xact_start)::bigint, pg_catalog.left(a.query, 400)
   FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids({0})) AS b(pid)
-  LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid ORDER BY b.pid LIMIT 20;
+  LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid WHERE b.pid <> pg_catalog.pg_backend_pid()
+  ORDER BY b.pid LIMIT 20;
 SELECT pg_catalog.count(*) FROM (SELECT DISTINCT l.pid FROM pg_catalog.pg_locks l WHERE NOT l.granted AND l.pid <> {0}
   LIMIT {1}) w WHERE {0} = ANY (pg_catalog.pg_blocking_pids(w.pid));
 SELECT p.phase, p.done, p.total FROM (

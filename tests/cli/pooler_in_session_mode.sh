@@ -5,6 +5,7 @@ source "$SUPPORT/common.sh"
 source "$SUPPORT/pooler.sh"
 new_db
 direct=$URL
+ENV=(LOCKKEEPER_DEADLINE=60s) # whoever stands still says so
 sql 'CREATE TABLE counter (version int)'
 for n in 1 2 3 4; do
   mig "$n"_count <<<"INSERT INTO counter VALUES ($n); SELECT pg_sleep(0.05);"

@@ -5,6 +5,7 @@ source "$SUPPORT/common.sh"
 source "$SUPPORT/pooler.sh"
 new_db
 direct=$URL
+ENV=(LOCKKEEPER_DEADLINE=60s) # whoever stands still says so
 sql 'CREATE TABLE counter (version int); CREATE SCHEMA elsewhere'
 for n in {1..12}; do
   mig "$n"_count <<<"INSERT INTO counter VALUES ($n); SELECT pg_sleep($((n == 1)).02);"
@@ -75,7 +76,8 @@ mig 14_slow <<<'INSERT INTO counter VALUES (14); SELECT pg_sleep(2);'
 URL=$POOLED_URL
 start pooled up
 URL=$direct
-wait_sql "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted" 1
+wait_sql "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database =
+  (SELECT oid FROM pg_database WHERE datname = current_database())" 1
 run up --lock-wait 300ms
 expect_code 31
 run up

@@ -51,8 +51,13 @@ struct Fixture {
     const auto failure = run(sql);
     return failure ? failure->error.sqlstate : "";
   }
+  /// Thrown, or a failure.
   util::ErrorInfo error(const std::string& sql, Doubt doubt = Doubt::no) {
-    return error_of([&] { run(sql, doubt); });
+    return error_of([&] {
+      if (const auto failed = run(sql, doubt)) {
+        throw util::Error(failed->error);
+      }
+    });
   }
   std::string oid(const std::string& index) {
     return admin.value("SELECT coalesce(to_regclass('" + index + "')::oid::text, 'none')");

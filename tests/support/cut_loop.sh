@@ -290,7 +290,7 @@ kill_at_places() {
   local place
   allowed=$2
   for place in "${places[@]}"; do
-    cut_at "$place" "run until [ -s cut.pid ]; do sleep 0.01; done; kill -$1 \$(cat cut.pid)"
+    cut_at "$place" "run until [ -s cut.pid ]; do sleep 0.01; done; kill -$1 \$(cat cut.pid) || true"
   done
   tell "SIG$1"
 }
