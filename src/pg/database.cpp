@@ -206,35 +206,22 @@ void Database::unlock() noexcept {
 }
 
 /// `pooler: session` may be a mistake: then our lock is on a backend that the pooler gives to others, and only there it
-/// can be freed. Each further connection, in a transaction, makes the pooler take another backend for the next.
+/// can be freed. Where we do not get there, the backend is ended while nobody uses it: the pooler opens another.
 void Database::free_stranded_lock() noexcept {
-  // Others may do the same at this moment, and the pool is finite: whoever does not get a backend soon leaves.
-  constexpr std::size_t k_most_backends = 10;
-  constexpr util::Duration k_limit = std::chrono::seconds(2);
-  constexpr util::Duration k_drain_limit{100};
+  constexpr int k_tries = 20;
+  constexpr util::Duration k_pause{100};
   const int pid = *std::exchange(m_locked_pid, std::nullopt);
   try {
-    if (unlock_on(m_connection, pid)) {
-      return;
-    }
-    const util::Deadline limit = util::Deadline::after(m_clock, k_limit);
-    std::vector<Connection> others;
-    bool freed = false;
-    while (!freed && others.size() < k_most_backends && !limit.passed(m_clock)) {
-      auto opened = m_connection.open_sibling(m_settings.watch.application_name, limit);
-      auto* other = std::get_if<Connection>(&opened);
-      if (other == nullptr) {
-        break;
-      }
-      others.push_back(std::move(*other));
-      others.back().set_deadline(limit);
-      others.back().set_drain_limit(k_drain_limit);
-      freed = unlock_on(others.back(), pid);
-    }
-    for (Connection& other : others) {
+    bool freed = unlock_on(m_connection, pid) || unlock_on_others(pid);
+    for (int tries = 0; !freed && tries < k_tries; ++tries) {
       Batch batch;
-      batch.add("ROLLBACK");
-      other.run(std::move(batch));
+      batch.add(end_idle_holder_query(m_settings.history), {std::to_string(pid)});
+      const std::vector<Result> results = m_connection.run(std::move(batch), Connection::Stop::caller_throws);
+      freed = results[0].ok() && results[0].rows() == 0;
+      if (!freed) {
+        m_clock.sleep(k_pause);
+        freed = unlock_on(m_connection, pid);
+      }
     }
     if (!freed) {
       m_observer.on(core::Note{
@@ -247,6 +234,34 @@ void Database::free_stranded_lock() noexcept {
   } catch (const std::exception&) {
     // The pooler is gone, or does not let us in. In session mode it resets the backend by itself.
   }
+}
+
+/// Each further connection, in a transaction, makes the pooler take another backend for the next.
+bool Database::unlock_on_others(int pid) {
+  // Others may do the same at this moment, and the pool is finite: whoever does not get a backend soon leaves.
+  constexpr std::size_t k_most_backends = 10;
+  constexpr util::Duration k_limit = std::chrono::seconds(2);
+  constexpr util::Duration k_drain_limit{100};
+  const util::Deadline limit = util::Deadline::after(m_clock, k_limit);
+  std::vector<Connection> others;
+  try {
+    while (others.size() < k_most_backends && !limit.passed(m_clock)) {
+      auto opened = m_connection.open_sibling(m_settings.watch.application_name, limit);
+      auto* other = std::get_if<Connection>(&opened);
+      if (other == nullptr) {
+        return false;
+      }
+      others.push_back(std::move(*other));
+      others.back().set_deadline(limit);
+      others.back().set_drain_limit(k_drain_limit);
+      if (unlock_on(others.back(), pid)) {
+        return true;
+      }
+    }
+  } catch (const Error&) {
+    // No backend in time.
+  }
+  return false;  // closing a connection rolls back what it has open
 }
 
 /// In a transaction that stays open. True when the backend \p pid answered, or there is no sense in asking on.

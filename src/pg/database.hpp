@@ -63,6 +63,7 @@ class Database final : public core::Database {
   void tell_overridden(const Result& answer);
   core::AttemptResult take_turn(const core::Attempt& attempt);
   void free_stranded_lock() noexcept;
+  [[nodiscard]] bool unlock_on_others(int pid);
   [[nodiscard]] bool unlock_on(Connection& connection, int pid);
   void add_begin(Batch& batch, const core::Attempt& attempt) const;
   void add_own_writing(Batch& batch) const;

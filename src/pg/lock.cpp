@@ -43,6 +43,13 @@ std::string unlock_query(const HistoryTable& table) {
   return fmt::format("SELECT pg_catalog.pg_advisory_unlock({})", lock_key(table));
 }
 
+std::string end_idle_holder_query(const HistoryTable& table) {
+  return fmt::format(
+      "SELECT CASE WHEN a.state = 'idle' THEN pg_catalog.pg_terminate_backend(a.pid) ELSE false END FROM (SELECT l.pid "
+      "FROM {}) l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE a.pid = $1::integer",
+      lock_rows(table));
+}
+
 std::string holder_query(const HistoryTable& table) {
   return fmt::format(
       "SELECT l.pid, a.application_name, pg_catalog.host(a.client_addr), a.usename, "

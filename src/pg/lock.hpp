@@ -21,6 +21,8 @@ std::string try_lock_query(const HistoryTable& table, bool shared_backend);
 /// The same lock until the end of the transaction: for where no session is ours (a pooler in transaction mode).
 std::string try_transaction_lock_query(const HistoryTable& table);
 std::string unlock_query(const HistoryTable& table);
+/// Ends the backend $1 if it holds the lock and does nothing at this moment; no row: it does not hold it (any more).
+std::string end_idle_holder_query(const HistoryTable& table);
 /// Who else holds the lock: at most one row, for parse_holder().
 std::string holder_query(const HistoryTable& table);
 std::optional<core::LockHolder> parse_holder(const Result& result);

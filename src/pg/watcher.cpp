@@ -115,8 +115,8 @@ bool is_statement(std::string_view query, std::string_view statement) {
 }
 
 /// What is running, and what it waits for; whom; who waits for it; how far it is. One request, four answers.
-/// {0}: the backend's pid. {1}: the most sessions that are looked at. Our own snapshot is none of the blockers, though a
-/// CREATE INDEX CONCURRENTLY may wait for it for a moment.
+/// {0}: the backend's pid. {1}: the most sessions that are looked at. Our own snapshot is none of the blockers, though
+/// a CREATE INDEX CONCURRENTLY may wait for it for a moment.
 constexpr std::string_view k_question = R"(
 SELECT pg_catalog.left(a.query, 1000), EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.pid = {0} AND NOT l.granted
   AND l.locktype = 'relation') FROM pg_catalog.pg_stat_activity a WHERE a.pid = {0};

@@ -56,14 +56,16 @@ expect_no_lock
 rm -r migrations/13_bad
 
 # A runner without the pooler holds the session lock: the others wait, and say for whom.
-mig 13_slow <<<'INSERT INTO counter VALUES (13); SELECT pg_sleep(2);'
-start direct up
-wait_sql "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'lockkeeper/% up' AND query LIKE '%pg_sleep%'
-  AND datname = current_database() AND pid <> pg_backend_pid()" 1
+sql 'CREATE TABLE gate (n int)'
+mig 13_slow <<<'INSERT INTO counter VALUES (13); INSERT INTO gate VALUES (13);'
+hold BEGIN 'LOCK TABLE gate'
+start direct up --lock-timeout 50s
+wait_sql "SELECT count(*) FROM pg_locks WHERE relation = 'gate'::regclass AND NOT granted" 1
 URL=$POOLED_URL
 run up --lock-wait 300ms
 expect_code 31
 expect_err 'another runner holds the migration lock: pid [0-9]+'
+release
 run up
 expect_code 0
 URL=$direct
@@ -72,14 +74,15 @@ expect_code 0
 expect_sql 'SELECT count(*), count(DISTINCT version) FROM counter' '13|13'
 
 # And the other way round.
-mig 14_slow <<<'INSERT INTO counter VALUES (14); SELECT pg_sleep(2);'
+mig 14_slow <<<'INSERT INTO counter VALUES (14); INSERT INTO gate VALUES (14);'
+hold BEGIN 'LOCK TABLE gate'
 URL=$POOLED_URL
-start pooled up
+start pooled up --lock-timeout 50s
 URL=$direct
-wait_sql "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database =
-  (SELECT oid FROM pg_database WHERE datname = current_database())" 1
+wait_sql "SELECT count(*) FROM pg_locks WHERE relation = 'gate'::regclass AND NOT granted" 1
 run up --lock-wait 300ms
 expect_code 31
+release
 run up
 expect_code 0
 finish pooled
