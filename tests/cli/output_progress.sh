@@ -43,7 +43,7 @@ holders=$(jq -r '.blockers | map("\(.application_name), \(.backend_type), \(.use
 
 # It gives way with the holder's name, and the last error says how to end it: in 2 KiB.
 hold BEGIN 'LOCK TABLE a IN ACCESS SHARE MODE'
-pid=$(sql "SELECT pid FROM pg_stat_activity WHERE application_name = 'holder'")
+pid=$(sql "SELECT pid FROM pg_stat_activity WHERE application_name = 'holder' AND datname = current_database()")
 mig 4_alter <<<'ALTER TABLE a ADD COLUMN c int;'
 run up --lock-timeout 600ms --lock-retry-budget 1s --termination-log message
 expect_code 32

@@ -24,7 +24,8 @@ expect_err 'nothing to do'
 URL=$plain
 expect_sql "SELECT string_agg(version || ' ' || outcome, ', ' ORDER BY id) FROM lockkeeper.history" \
   '1 applied, 2 applied'
-curl -sS --cacert "$TLS/ca.crt" "https://localhost:$PUSH_PORT/metrics" | grep -qE '^lockkeeper_last_run_success.* 1$' ||
+curl -sS --cacert "$TLS/ca.crt" "https://localhost:$PUSH_PORT/metrics" >pushed
+grep -qE '^lockkeeper_last_run_success.* 1$' pushed ||
   fail 'nothing was pushed'
 URL=$(url v6.internal 'sslrootcert=system') # IPv6, the bundle
 ENV=(SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt)
