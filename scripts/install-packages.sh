@@ -4,9 +4,9 @@
 # the image and its tests need. Says what is missing and installs only that; needs no network and no privilege when
 # nothing is missing. With --dry-run it only says.
 #
-# The packages postgresql, pgbouncer, prometheus and prometheus-pushgateway start services when they are installed: for as
-# long as this script installs, a policy-rc.d forbids that, where the machine has none of its own. They stay enabled, so a
-# machine with systemd starts them when it boots next; nothing here uses them (systemctl disable ...), nor the cluster of
+# The packages postgresql, pgbouncer and those of Prometheus start services when they are installed: for as long as this
+# script installs, a policy-rc.d forbids that, where the machine has none of its own. They stay enabled, so a machine
+# with systemd starts them when it boots next; nothing here uses them (systemctl disable ...), nor the cluster of
 # PostgreSQL that Debian makes (15/main or 17/main).
 set -euo pipefail
 
@@ -18,7 +18,10 @@ build=(
 # One version of LLVM, which Debian 12 and 13 both have: another version of clang-format formats differently.
 clang=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev)
 servers=(curl jq openssl postgresql prometheus-pushgateway python3)
-test=("${servers[@]}" "${clang[@]}" doctest-dev pgbouncer procps prometheus shellcheck spin util-linux)
+test=(
+  "${servers[@]}" "${clang[@]}" doctest-dev pgbouncer procps prometheus prometheus-postgres-exporter shellcheck spin
+  util-linux victoria-metrics
+)
 demo=("${servers[@]}")
 fuzz=(clang-19 libclang-rt-19-dev)
 long=(pgbouncer)

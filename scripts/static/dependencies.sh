@@ -115,7 +115,7 @@ build_libpq() {
 
 build_curl() {
   source_package curl
-  # Only what observe/push.cpp needs: one request over HTTP or HTTPS, proxies, basic and bearer authentication.
+  # Only what observe/http.cpp needs: one request over HTTP or HTTPS, proxies, basic and bearer authentication.
   run curl-configure cmake "${cmake_options[@]}" -S "$work/curl" -B "$work/curl-build" \
     -DBUILD_STATIC_LIBS=ON -DBUILD_CURL_EXE=OFF -DBUILD_TESTING=OFF -DBUILD_EXAMPLES=OFF -DHTTP_ONLY=ON \
     -DCURL_USE_OPENSSL=ON -DCURL_DISABLE_ALTSVC=ON -DCURL_DISABLE_AWS=ON -DCURL_DISABLE_COOKIES=ON \

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <iostream>
+#include <utility>
 
 #include <unistd.h>
 
@@ -121,6 +122,9 @@ pg::DatabaseSettings database_settings(const Context& context, const std::string
           .session = {.role = settings.role, .search_path = search_path, .session_pooler = settings.session_pooler},
           .runner = fmt::format("lockkeeper/{} {}", k_version, host_name()),
           .environment = settings.environment,
+          .tool_version = std::string(k_version),
+          .traceparent = context.traceparent,
+          .trace_id = context.report.trace_id,
           .watch = {.on = settings.limits.watch,
                     .queue_limit = settings.limits.queue_limit,
                     .application_name = fmt::format("lockkeeper/{} watcher", k_version)},
@@ -130,17 +134,10 @@ pg::DatabaseSettings database_settings(const Context& context, const std::string
 }  // namespace
 
 StageTimer::StageTimer(Context& context, std::string stage)
-    : m_context(context), m_stage(std::move(stage)), m_begin(context.clock.now()) {}
+    : m_context(context), m_stage(std::move(stage)), m_begin(context.clock.now()), m_began(context.clock.wall()) {}
 
 StageTimer::~StageTimer() {
-  const auto duration = m_context.clock.now() - m_begin;
-  for (core::StageTime& stage : m_context.report.stages) {
-    if (stage.stage == m_stage) {
-      stage.duration += duration;
-      return;
-    }
-  }
-  m_context.report.stages.push_back({.stage = m_stage, .duration = duration});
+  m_context.report.stages.push_back({.stage = m_stage, .duration = m_context.clock.now() - m_begin, .began = m_began});
 }
 
 Session::Session(Context& context, Use use) {
@@ -202,6 +199,16 @@ std::unique_ptr<Session> reconnect(Context& context) {
       throw Error(std::move(info));
     }
   }
+}
+
+void report_arrived(Context& context, const core::Migration& migration, const std::string& direction,
+                    std::size_t statements) {
+  core::AppliedStep step{
+      .version = migration.version.str(), .name = migration.name, .direction = direction, .statements = statements};
+  if (context.report.failed && context.report.failed->version == step.version) {
+    step = *std::exchange(context.report.failed, std::nullopt);
+  }
+  context.report.applied.push_back(std::move(step));
 }
 
 void tell_lost(Context& context, const util::Error& error) {

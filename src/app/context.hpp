@@ -26,13 +26,14 @@ struct Context {
   util::Clock& clock;
   core::Observer& observer;
   core::Report& report;
+  std::string traceparent;  ///< W3C, of this run; empty = not traced
   util::Deadline deadline;
   bool interactive = false;  ///< a person is at stdin and stderr
   bool stdout_colour = false;
   bool stderr_colour = false;
 };
 
-/// Adds the time until its end to a stage of the report.
+/// Until its end, the run is in this stage: one more in the report.
 class StageTimer {
  public:
   StageTimer(Context& context, std::string stage);
@@ -44,6 +45,7 @@ class StageTimer {
   Context& m_context;
   std::string m_stage;
   util::SteadyTime m_begin;
+  util::WallTime m_began;
 };
 
 /// A connection and the database on it. Closing it gives the lock back.
@@ -70,6 +72,9 @@ inline constexpr int k_reconnects = 3;
 /// Another session after the first was lost.
 /// \throws Error{connection_lost} when there is none within --connect-wait, and what Session throws
 std::unique_ptr<Session> reconnect(Context& context);
+/// A migration is done although its COMMIT was not answered: in the report, with what is known of its attempt.
+void report_arrived(Context& context, const core::Migration& migration, const std::string& direction,
+                    std::size_t statements);
 void tell_lost(Context& context, const util::Error& error);
 
 core::Run make_run(Context& context, Session& session);

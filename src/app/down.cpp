@@ -117,10 +117,7 @@ std::vector<RollBack> still_to_do(const std::vector<core::Migration*>& chosen, c
 
 /// The connection was lost while it was rolled back, and now it is.
 void report_done(Context& context, const core::Migration& migration) {
-  context.report.applied.push_back({.version = migration.version.str(),
-                                    .name = migration.name,
-                                    .direction = "down",
-                                    .statements = migration.down->statements.size()});
+  report_arrived(context, migration, "down", migration.down->statements.size());
   context.observer.on(core::Note{.level = core::Level::info,
                                  .message = fmt::format("{} is rolled back: its COMMIT had arrived", migration.id())});
 }

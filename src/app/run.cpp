@@ -4,9 +4,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
-#include <fstream>
 #include <span>
-#include <sstream>
 #include <utility>
 
 #include <stdlib.h>
@@ -15,19 +13,19 @@
 #include <fmt/format.h>
 
 #include "app/commands.hpp"
+#include "app/deliver.hpp"
 #include "config/load.hpp"
 #include "config/option_table.hpp"
+#include "core/tally.hpp"
 #include "files/checksum.hpp"
 #include "files/statements.hpp"
 #include "libraries.hpp"
+#include "observe/http.hpp"
 #include "observe/log.hpp"
-#include "observe/metrics.hpp"
-#include "observe/push.hpp"
 #include "observe/terminal.hpp"
 #include "observe/termination.hpp"
 #include "pg/connect.hpp"
 #include "util/interrupt.hpp"
-#include "util/text.hpp"
 #include "version.hpp"
 
 namespace lockkeeper::app {
@@ -57,7 +55,8 @@ bool colour_allowed(const config::Environment& environment) {
   return !config::find_variable(environment, "NO_COLOR") && term != "dumb";
 }
 
-std::unique_ptr<core::Observer> make_observer(const Settings& settings, const util::Clock& clock, bool colour) {
+std::unique_ptr<core::Observer> make_observer(const Settings& settings, const util::Clock& clock, bool colour,
+                                              const RunTrace& trace) {
   const bool terminal = ::isatty(STDERR_FILENO) != 0;
   const bool text = settings.log_format == config::LogFormat::text ||
                     (settings.log_format == config::LogFormat::automatic && terminal);
@@ -65,8 +64,10 @@ std::unique_ptr<core::Observer> make_observer(const Settings& settings, const ut
     return std::make_unique<observe::TerminalObserver>(
         clock, observe::TerminalOptions{.colour = colour, .interactive = true, .verbose = settings.verbose});
   }
-  return std::make_unique<observe::LogObserver>(clock, text ? observe::LogStyle::text : observe::LogStyle::json,
-                                                settings.verbose ? core::Level::debug : core::Level::info);
+  return std::make_unique<observe::LogObserver>(
+      clock, text ? observe::LogStyle::text : observe::LogStyle::json,
+      settings.verbose ? core::Level::debug : core::Level::info, stderr,
+      observe::LogTrace{.trace_id = trace.context ? trace.context->trace_id : "", .span_id = trace.span});
 }
 
 /// Commands whose result is their output do not end with a record of the run; an error is shown all the same.
@@ -97,84 +98,6 @@ void execute(Context& context) {
   }
 }
 
-util::Secret read_secret_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file) {
-    throw Error(Outcome::config, fmt::format("cannot read {}", path));
-  }
-  return util::Secret(std::string(util::trim(text.str())));
-}
-
-/// The group key beside `job`.
-observe::MetricLabels group_labels(const Context& context) {
-  return {{"namespace", context.settings.metrics.name_space},
-          {"database", context.report.database},
-          {"environment", context.settings.environment}};
-}
-
-std::optional<std::string> push_metrics(const Context& context, const std::string& body) {
-  const config::MetricsSettings& metrics = context.settings.metrics;
-  observe::PushTarget target{.url = metrics.url,
-                             .job = metrics.job,
-                             .labels = group_labels(context),
-                             .username = metrics.username,
-                             .ca_file = metrics.ca_file,
-                             .connect_timeout = metrics.connect_timeout,
-                             .timeout = metrics.timeout};
-  try {
-    if (!metrics.password_file.empty()) {
-      target.password = read_secret_file(metrics.password_file);
-    }
-    if (!metrics.bearer_token_file.empty()) {
-      target.bearer_token = read_secret_file(metrics.bearer_token_file);
-    }
-  } catch (const Error& error) {
-    return error.info().message;
-  }
-  const bool success = context.report.outcome == Outcome::ok;
-  return observe::push(target, success ? observe::PushMode::replace : observe::PushMode::merge, body);
-}
-
-/// A failure here is a warning; only --metrics-required makes it the run's outcome, and only of a run that went well.
-void deliver_metrics(Context& context) {
-  const config::MetricsSettings& metrics = context.settings.metrics;
-  if (metrics.url.empty() && metrics.file.empty()) {
-    return;
-  }
-  std::vector<std::string> warnings;
-  if (context.report.database.empty()) {
-    warnings.emplace_back("metrics are not delivered: the database was never reached, so its name is not known");
-  } else {
-    if (!metrics.file.empty()) {
-      // A file has no group key: what identifies the run stands on each sample.
-      const std::string labelled = observe::serialize(context.report, group_labels(context));
-      if (auto warning = observe::write_metrics_file(metrics.file, labelled)) {
-        warnings.push_back(std::move(*warning));
-      }
-    }
-    if (!metrics.url.empty()) {
-      if (auto warning = push_metrics(context, observe::serialize(context.report))) {
-        warnings.push_back(std::move(*warning));
-      }
-    }
-  }
-  for (const std::string& warning : warnings) {
-    context.observer.on(core::Note{.level = core::Level::warning, .message = warning});
-  }
-  if (!warnings.empty() && metrics.required && context.report.outcome == Outcome::ok) {
-    context.report.outcome = Outcome::metrics_required;
-    context.report.error = ErrorInfo{.outcome = Outcome::metrics_required,
-                                     .message = "the metrics were not delivered: " + warnings.front(),
-                                     .hint = "The migrations are applied. --metrics-required makes this an error."};
-  }
-}
-
-bool delivers_metrics(const std::string& command) {
-  return command == "up" || command == "down";
-}
-
 void show_error(const Context& context) {
   if (context.report.error && !tells_story(context.settings.command)) {
     // A wrong command line is read by people; commands without a database have no --log-format.
@@ -188,22 +111,37 @@ void show_error(const Context& context) {
   }
 }
 
+void write_termination(const Settings& settings, const core::Report& report, core::Observer& observer) {
+  if (!config::find_command(settings.command)->needs_database) {
+    return;
+  }
+  if (auto warning = observe::write_termination_message(settings.termination_log, report)) {
+    observer.on(core::Note{.level = core::Level::warning, .message = *warning});
+  }
+}
+
 int run_command(const config::LoadResult& loaded) {
   util::SystemClock clock;
   const Settings& settings = loaded.settings;
   const bool colour = colour_allowed(loaded.environment);
-  const auto observer = make_observer(settings, clock, colour);
+  const RunTrace trace = make_trace(loaded.environment);
+  const auto shown = make_observer(settings, clock, colour, trace);
   core::Report report;
   report.command = settings.command;
   report.tool_version = k_version;
   report.environment = settings.environment;
   report.started = clock.wall();
+  report.trace_id = trace.context ? trace.context->trace_id : "";
   const util::SteadyTime begin = clock.now();
+  const auto heartbeat = make_heartbeat(settings, report, clock, *shown);
+  core::Tally tally(heartbeat ? static_cast<core::Observer&>(*heartbeat) : *shown, report);
+  core::Observer* const observer = &tally;
   Context context{.settings = settings,
                   .environment = loaded.environment,
                   .clock = clock,
                   .observer = *observer,
                   .report = report,
+                  .traceparent = trace.traceparent(),
                   .deadline = util::Deadline::after_or_never(clock, settings.limits.deadline),
                   .interactive = ::isatty(STDIN_FILENO) != 0 && ::isatty(STDERR_FILENO) != 0,
                   .stdout_colour = colour && ::isatty(STDOUT_FILENO) != 0,
@@ -214,15 +152,26 @@ int run_command(const config::LoadResult& loaded) {
                                   .environment = settings.environment,
                                   .url_source = settings.database ? settings.database->description : ""});
   }
+  if (tells_story(settings.command)) {
+    for (const std::string& warning : trace.otlp.warnings) {
+      observer->on(core::Note{.level = core::Level::warning, .message = warning});
+    }
+  }
   execute(context);
   report.duration = clock.now() - begin;
-  if (delivers_metrics(settings.command)) {
-    deliver_metrics(context);
+  if (heartbeat) {
+    heartbeat->stop();
   }
-  if (config::find_command(settings.command)->needs_database) {
-    if (auto warning = observe::write_termination_message(settings.termination_log, report)) {
-      observer->on(core::Note{.level = core::Level::warning, .message = *warning});
-    }
+  // Before receivers may take their time: whoever kills us meanwhile finds the result. Again after them: metrics that
+  // are required may have changed it.
+  write_termination(settings, report, *observer);
+  const Outcome outcome = report.outcome;
+  deliver_metrics(settings, report, clock, *observer);
+  if (report.outcome != outcome) {
+    write_termination(settings, report, *observer);
+  }
+  if (tells_story(settings.command)) {
+    deliver_trace(trace, report, *observer);
   }
   if (tells_story(settings.command)) {
     observer->on(core::RunFinished{report});

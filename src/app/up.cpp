@@ -43,10 +43,7 @@ void resolve_in_flight(Context& context, const Plan& plan, const core::Migration
   if (*in_flight == nullptr || std::any_of(plan.steps.begin(), plan.steps.end(), pending)) {
     return;
   }
-  context.report.applied.push_back({.version = (*in_flight)->version.str(),
-                                    .name = (*in_flight)->name,
-                                    .direction = "up",
-                                    .statements = (*in_flight)->up.statements.size()});
+  report_arrived(context, **in_flight, "up", (*in_flight)->up.statements.size());
   context.observer.on(core::Note{.level = core::Level::info,
                                  .message = fmt::format("{} is applied: its COMMIT had arrived", (*in_flight)->id())});
   *in_flight = nullptr;

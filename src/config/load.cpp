@@ -148,13 +148,16 @@ std::string find_namespace(const Environment& environment, const std::string& fi
 }
 
 void check_metrics(const MetricsSettings& metrics, const std::vector<Given>& given) {
-  if (metrics.required && metrics.url.empty() && metrics.file.empty()) {
+  if (metrics.required && metrics.urls.empty() && metrics.file.empty()) {
     conflict(given, {"metrics-required"}, "metrics are required, but nothing says where to",
              "Set metrics-url or metrics-file, or leave metrics-required out.");
   }
   if (metrics.username.empty() != metrics.password_file.empty()) {
     conflict(given, {"metrics-username", "metrics-password-file"},
              "metrics-username and metrics-password-file need each other", "Set both or none.");
+  }
+  if (metrics.client_certificate.empty() && !metrics.client_key.empty()) {
+    conflict(given, {"metrics-client-key"}, "metrics-client-key needs metrics-client-certificate", "Set both.");
   }
   if (!metrics.username.empty() && !metrics.bearer_token_file.empty()) {
     conflict(given, {"metrics-username", "metrics-bearer-token-file"},

@@ -43,7 +43,7 @@ enum class ValueType {
   list,           ///< flag: repeated or commas; variable: commas; YAML: a list
   table_name,     ///< SCHEMA.TABLE, parts may be "quoted"
   variable_name,  ///< the name of an environment variable
-  url,            ///< http or https, without user and password
+  urls,           ///< http or https, without user and password; one or more: as a list, in YAML one text will do
   version,        ///< digits
   count,          ///< 0 or more
 };
@@ -53,12 +53,12 @@ std::string_view title(OptionGroup group);
 
 /// A checked value; the member that the type names is filled.
 struct OptionValue {
-  std::string text{};  ///< text, path, variable_name, url, version, choice
+  std::string text{};  ///< text, path, variable_name, version, choice
   bool boolean = false;
   util::Duration duration{0};
   std::size_t choice = 0;  ///< index in OptionRow::choices
   std::size_t count = 0;
-  std::vector<std::string> list{};  ///< list; table_name: schema and table, folded as PostgreSQL folds them
+  std::vector<std::string> list{};  ///< list, urls; table_name: schema and table, folded as PostgreSQL folds them
 };
 
 struct OptionRow {

@@ -91,7 +91,7 @@ ParsedValue parse_path_value(const OptionRow& option, std::string_view text) {
   return result;
 }
 
-ParsedValue parse_url_value(const OptionRow& option, std::string_view text) {
+ParsedValue check_url(const OptionRow& option, std::string_view text) {
   constexpr std::string_view k_http = "http://";
   constexpr std::string_view k_https = "https://";
   std::string_view rest;
@@ -109,6 +109,32 @@ ParsedValue parse_url_value(const OptionRow& option, std::string_view text) {
     return problem(option, text);
   }
   return good({.text = std::string(text)});
+}
+
+/// Commas stand between URLs in every layer. An empty text is none.
+ParsedValue parse_urls_value(const OptionRow& option, const std::vector<std::string>& texts) {
+  OptionValue value;
+  for (const std::string& text : texts) {
+    if (text.empty() && option.clearable) {
+      continue;
+    }
+    for (std::string_view rest = text;;) {
+      const std::size_t comma = rest.find(',');
+      const std::string_view item = util::trim(rest.substr(0, comma));
+      if (has_control(item)) {
+        return problem(option, text);
+      }
+      if (ParsedValue checked = check_url(option, item); !checked.value) {
+        return checked;
+      }
+      value.list.emplace_back(item);
+      if (comma == std::string_view::npos) {
+        break;
+      }
+      rest = rest.substr(comma + 1);
+    }
+  }
+  return good(std::move(value));
 }
 
 /// One part of SCHEMA.TABLE at the front of \p rest, which is cut; empty when there is none.
@@ -218,7 +244,7 @@ ParsedValue parse_single_value(const OptionRow& option, Layer layer, std::string
     case ValueType::choice: return parse_choice_value(option, text);
     case ValueType::table_name: return parse_table_name_value(option, text);
     case ValueType::variable_name: return parse_variable_name_value(option, text);
-    case ValueType::url: return parse_url_value(option, text);
+    case ValueType::urls: return parse_urls_value(option, {std::string(text)});
     case ValueType::version: return parse_version_value(option, text);
     case ValueType::count: return parse_count_value(option, text);
     case ValueType::list: return parse_list_value(option, layer, {std::string(text)});
@@ -242,7 +268,7 @@ std::string expected_form(const OptionRow& option) {
     case ValueType::list: return "a list of names";
     case ValueType::table_name: return "SCHEMA.TABLE such as lockkeeper.history or \"Ops\".history";
     case ValueType::variable_name: return "the name of an environment variable such as APP_DATABASE_URL";
-    case ValueType::url: return "a URL such as http://pushgateway:9091";
+    case ValueType::urls: return "a URL such as http://pushgateway:9091";
     case ValueType::version: return "a version such as 20250520000000";
     case ValueType::count: return "a count from 0 to 100000 such as 20";
   }
@@ -266,6 +292,9 @@ ParsedValue parse_value(const OptionRow& option, Layer layer, const std::vector<
   if (option.type == ValueType::list) {
     return parse_list_value(option, layer, texts);
   }
+  if (option.type == ValueType::urls) {
+    return parse_urls_value(option, texts);
+  }
   if (texts.empty()) {
     return option.type == ValueType::boolean ? good({.boolean = true}) : problem(option, {});
   }
@@ -278,8 +307,9 @@ Given make_given(const OptionRow& option, Layer layer, const std::vector<std::st
     const auto outcome = layer == Layer::flag ? util::Outcome::usage : util::Outcome::config;
     throw util::Error(outcome, fmt::format("{}: {}", source, parsed.problem), parsed.hint);
   }
+  const bool several = option.type == ValueType::list || option.type == ValueType::urls;
   const std::string text = option.type == ValueType::boolean && texts.empty() ? "true"
-                           : option.type == ValueType::list                   ? fmt::format("{}", fmt::join(texts, ","))
+                           : several                                          ? fmt::format("{}", fmt::join(texts, ","))
                                                                               : texts.back();
   return {&option, layer, std::move(*parsed.value), text, std::move(source)};
 }

@@ -34,17 +34,20 @@ struct EnvironmentRules {
 };
 
 struct MetricsSettings {
-  std::string url;         ///< Pushgateway base URL, http or https; empty = no push
-  std::string file;        ///< textfile path; empty = none
-  bool required = false;   ///< exit 35 when not delivered
-  std::string job;         ///< group key `job`
-  std::string name_space;  ///< group key `namespace`; empty = left out
+  std::vector<std::string> urls;  ///< http or https (observe/push.hpp); empty = no push
+  std::string file;               ///< textfile path; empty = none
+  bool required = false;          ///< exit 35 when not delivered
+  std::string job;                ///< group key `job`
+  std::string name_space;         ///< group key `namespace`; empty = left out
   std::string username;
   std::string password_file;
   std::string bearer_token_file;
   std::string ca_file;
+  std::string client_certificate;
+  std::string client_key;
   util::Duration connect_timeout{0};
-  util::Duration timeout{0};  ///< in all, connect included
+  util::Duration timeout{0};   ///< in all, connect included
+  util::Duration interval{0};  ///< between interim pushes; zero = none
 };
 
 /// One value that was given somewhere, for `doctor` and --verbose. No option is a secret.

@@ -162,11 +162,12 @@ class YamlReader {
 
   /// The value as texts, one of them unless the option is a list.
   bool read_texts(const yaml::Value::Entry& entry, const OptionRow& option, std::vector<std::string>& texts) {
-    const bool list = option.type == ValueType::list;
+    const bool several = option.type == ValueType::list || option.type == ValueType::urls;
+    const bool one = option.type != ValueType::list;
     const auto& value = entry.value;
     const bool scalars = std::all_of(value.items.begin(), value.items.end(),
                                      [](const yaml::Value& item) { return item.kind == yaml::Value::Kind::scalar; });
-    if (list && value.kind == yaml::Value::Kind::sequence && scalars) {
+    if (several && value.kind == yaml::Value::Kind::sequence && scalars) {
       for (const yaml::Value& item : value.items) {
         texts.push_back(item.scalar);
       }
@@ -174,14 +175,13 @@ class YamlReader {
     }
     // 'true' in quotes is text to YAML, and so it is here.
     const bool quoted_boolean = option.type == ValueType::boolean && value.quoted;
-    if (!list && value.kind == yaml::Value::Kind::scalar && !quoted_boolean) {
+    if (one && value.kind == yaml::Value::Kind::scalar && !quoted_boolean) {
       texts.push_back(value.scalar);
       return true;
     }
-    add_problem(
-        value.line == 0 ? entry.line : value.line, value.line == 0 ? entry.column : value.column,
-        fmt::format("{}: expected {}, not {}", entry.key, list ? "a list such as [a, b]" : expected_form(option),
-                    list && !scalars ? "a list of something else" : yaml::kind_name(value.kind)));
+    add_problem(value.line == 0 ? entry.line : value.line, value.line == 0 ? entry.column : value.column,
+                fmt::format("{}: expected {}, not {}", entry.key, one ? expected_form(option) : "a list such as [a, b]",
+                            several && !scalars ? "a list of something else" : yaml::kind_name(value.kind)));
     return false;
   }
 

@@ -38,12 +38,13 @@ class Backoff {
   std::minstd_rand m_random{std::random_device{}()};
 };
 
-AppliedStep step_of(const Attempt& attempt, const util::Clock& clock, util::SteadyTime begin) {
+AppliedStep step_of(const Attempt& attempt, const util::Clock& clock, util::SteadyTime begin, util::WallTime began) {
   return {.version = attempt.migration->version.str(),
           .name = attempt.migration->name,
           .direction = std::string(to_string(attempt.direction)),
           .statements = attempt.script().statements.size(),
-          .duration = clock.now() - begin};
+          .duration = clock.now() - begin,
+          .began = began};
 }
 
 /// Where a run stands after a failed step: what stays applied.
@@ -132,7 +133,8 @@ void name_blockers(ErrorInfo& error, const std::vector<Blocker>& blockers) {
 /// One attempt at one script, with everything that its outcome needs.
 class StepRunner {
  public:
-  StepRunner(Run& run, Attempt attempt) : m_run(run), m_attempt(std::move(attempt)), m_begin(run.clock.now()) {}
+  StepRunner(Run& run, Attempt attempt)
+      : m_run(run), m_attempt(std::move(attempt)), m_begin(run.clock.now()), m_began(run.clock.wall()) {}
 
   /// False: another runner was faster, nothing was done.
   [[nodiscard]] bool go() {
@@ -152,6 +154,7 @@ class StepRunner {
       if (m_row && m_done > 0 && !m_attempt.resumed) {
         m_run.report.half_done = m_run.report.half_done.value_or(0) + 1;
       }
+      m_run.report.failed = step_of(m_attempt, m_run.clock, m_begin, m_began);
       m_run.observer.on(StepFailed{m_attempt.migration->version.str(), m_attempt.migration->name, error.info()});
       throw;
     }
@@ -248,6 +251,7 @@ class StepRunner {
       LockWait wait(m_run);
       for (result = m_run.database.apply_transaction(m_attempt); result.turn == AttemptResult::Turn::busy;
            result = m_run.database.apply_transaction(m_attempt)) {
+        ++m_run.report.lock_attempts;
         wait.pause(result.holder);
         m_run.report.lock_wait = wait.waited();
       }
@@ -266,6 +270,8 @@ class StepRunner {
     if (!result.broken.empty()) {
       fail(describe_broken(result.broken, ""), fmt::format("The migration was rolled back; {}.", standing(m_run)));
     }
+    m_run.report.touched.rows += result.touched.rows;
+    m_run.report.touched.bytes += result.touched.bytes;
     for (std::size_t i = 0; i < m_attempt.script().statements.size(); ++i) {
       tell_statement(i);
     }
@@ -346,13 +352,15 @@ class StepRunner {
     if (m_attempt.resumed && m_run.report.half_done.value_or(0) > 0) {
       --*m_run.report.half_done;
     }
-    m_run.report.applied.push_back(step_of(m_attempt, m_run.clock, m_begin));
+    m_run.report.failed.reset();  // after a lost connection it was tried again
+    m_run.report.applied.push_back(step_of(m_attempt, m_run.clock, m_begin, m_began));
     m_run.observer.on(StepFinished{m_run.report.applied.back()});
   }
 
   Run& m_run;
   Attempt m_attempt;
   util::SteadyTime m_begin;
+  util::WallTime m_began;
   std::optional<std::int64_t> m_row;
   std::size_t m_done = 0;
   bool m_overtaken = false;
@@ -398,6 +406,7 @@ History acquire_lock(Run& run) {
   std::optional<LockHolder> holder;
   for (;;) {
     LockAttempt attempt = try_lock(run, holder, begin);
+    ++run.report.lock_attempts;
     holder = attempt.holder;
     run.report.lock_wait = wait.waited();
     if (attempt.acquired) {
@@ -411,9 +420,12 @@ History acquire_lock(Run& run) {
 }
 
 bool apply(Run& run, const std::vector<Step>& steps) {
-  for (const Step& step : steps) {
+  const std::size_t pending = run.report.pending.value_or(steps.size());  // more than the steps: out of order
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const Step& step = steps[i];
     Attempt attempt = make_attempt(run, *step.migration, Direction::up, step.resume);
     attempt.new_until = step.new_until;
+    attempt.pending_after = pending - std::min(pending, i + 1);
     if (!StepRunner(run, std::move(attempt)).go()) {
       return false;
     }

@@ -55,6 +55,7 @@ struct Attempt {
   util::Duration statement_timeout{0};
   bool guard_data_loss = false;  ///< down: count what would be lost first, in the same transaction
   std::string new_until;         ///< kept in the row's details (core::select_phase); empty = nothing to keep
+  std::optional<std::size_t> pending_after;  ///< migrations that are still pending when this one is applied
 
   [[nodiscard]] const Script& script() const { return direction == Direction::down ? *migration->down : migration->up; }
 };
@@ -83,6 +84,7 @@ struct AttemptResult {
   std::optional<SqlFailure> failure;
   std::vector<ExpectationResult> broken;  ///< expectations that do not hold
   std::vector<Loss> losses;               ///< why a guarded roll-back was refused
+  Touched touched;                        ///< when applied()
   [[nodiscard]] bool applied() const { return turn == Turn::ours && !failure && broken.empty() && losses.empty(); }
 };
 

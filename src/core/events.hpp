@@ -107,6 +107,7 @@ struct StepBlocked {
   std::vector<Blocker> blockers;     ///< whom we wait for; empty: only the queue is worth telling
   std::size_t queued = 0;            ///< sessions that wait behind us
   util::Duration waited{0};          ///< of this wait so far
+  util::Duration queued_longest{0};  ///< so far: longest time that others waited behind us without a break
 };
 /// A statement has been running for two seconds or more. Told every 250 ms: whoever shows it decides how often.
 struct StepProgress {
@@ -120,6 +121,8 @@ struct StepProgress {
   std::optional<double> fraction;      ///< of the phase, 0 to 1
   std::optional<util::Duration> left;  ///< estimated for the phase
   std::vector<Blocker> waiting_for;    ///< CONCURRENTLY: sessions with old snapshots
+  std::size_t queued = 0;              ///< sessions that wait behind us
+  util::Duration queued_longest{0};    ///< as in StepBlocked
 };
 struct StepRetry {
   std::string version;
@@ -129,6 +132,19 @@ struct StepRetry {
   util::Duration wait{0};
   std::vector<Blocker> blockers;  ///< last seen
   std::size_t queued = 0;         ///< most sessions that were seen waiting behind us in this attempt
+};
+/// What was seen of waiting while a statement, or a whole transaction, ran. Told at its end, if there was any.
+struct WaitsSeen {
+  std::string version;
+  std::string name;
+  std::vector<int> blockers;         ///< pids of the sessions that it waited for, 0 = a prepared transaction
+  std::size_t queued = 0;            ///< most sessions that waited behind us at once
+  util::Duration queued_longest{0};  ///< longest time that others waited behind us without a break
+};
+/// An INVALID index that a build had left was dropped.
+struct IndexRepaired {
+  std::string index;    ///< as SQL names it
+  std::string message;  ///< "index i was INVALID, left by a build that failed: dropped and built again"
 };
 struct StepFinished {
   AppliedStep step;
@@ -142,9 +158,9 @@ struct RunFinished {
   Report report;
 };
 
-using Event =
-    std::variant<RunStarted, Note, ConnectRetry, Connected, PlanMade, LockWaiting, LockAcquired, StepStarted,
-                 StatementFinished, StepBlocked, StepProgress, StepRetry, StepFinished, StepFailed, RunFinished>;
+using Event = std::variant<RunStarted, Note, ConnectRetry, Connected, PlanMade, LockWaiting, LockAcquired, StepStarted,
+                           StatementFinished, StepBlocked, StepProgress, StepRetry, WaitsSeen, IndexRepaired,
+                           StepFinished, StepFailed, RunFinished>;
 
 class Observer {
  public:

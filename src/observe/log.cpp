@@ -54,6 +54,8 @@ struct Level {
   core::Level operator()(const core::StepBlocked&) const { return core::Level::warning; }
   core::Level operator()(const core::StepProgress&) const { return core::Level::info; }
   core::Level operator()(const core::StepRetry&) const { return core::Level::warning; }
+  core::Level operator()(const core::WaitsSeen&) const { return core::Level::debug; }
+  core::Level operator()(const core::IndexRepaired&) const { return core::Level::warning; }
   core::Level operator()(const core::StepFinished&) const { return core::Level::info; }
   core::Level operator()(const core::StepFailed&) const { return core::Level::error; }
   core::Level operator()(const core::RunFinished& event) const {
@@ -80,6 +82,8 @@ struct Name {
   std::string_view operator()(const core::StepBlocked&) const { return "step_blocked"; }
   std::string_view operator()(const core::StepProgress&) const { return "step_progress"; }
   std::string_view operator()(const core::StepRetry&) const { return "step_retry"; }
+  std::string_view operator()(const core::WaitsSeen&) const { return "waits_seen"; }
+  std::string_view operator()(const core::IndexRepaired&) const { return "index_repaired"; }
   std::string_view operator()(const core::StepFinished&) const { return "step_finished"; }
   std::string_view operator()(const core::StepFailed&) const { return "step_failed"; }
   std::string_view operator()(const core::RunFinished&) const { return "run_finished"; }
@@ -135,6 +139,8 @@ struct Message {
     return fmt::format("{}: {}; attempt {} failed, next in {}{}", id(event.version, event.name), event.reason,
                        event.attempt, human(event.wait), retry_text(event));
   }
+  std::string operator()(const core::WaitsSeen& event) const { return waits_text(event); }
+  std::string operator()(const core::IndexRepaired& event) const { return event.message; }
   std::string operator()(const core::StepFinished& event) const {
     const core::AppliedStep& step = event.step;
     return fmt::format("{} {} in {}", done(step.direction), id(step.version, step.name), human(step.duration));
@@ -260,6 +266,9 @@ struct Fields {
     if (event.left) {
       json["left_seconds"] = report_seconds(*event.left);
     }
+    if (event.queued > 0) {
+      json["queued"] = event.queued;
+    }
     put(json, "waiting_for", event.waiting_for);
     return json;
   }
@@ -273,6 +282,14 @@ struct Fields {
     put(json, "blockers", event.blockers);
     return json;
   }
+  Json operator()(const core::WaitsSeen& event) const {
+    return {{"version", event.version},
+            {"name", event.name},
+            {"blocker_pids", event.blockers},
+            {"queued", event.queued},
+            {"queue_longest_seconds", report_seconds(event.queued_longest)}};
+  }
+  Json operator()(const core::IndexRepaired& event) const { return {{"index", event.index}}; }
   Json operator()(const core::StepFinished& event) const {
     const core::AppliedStep& step = event.step;
     return {{"version", step.version},
@@ -290,12 +307,14 @@ struct Fields {
   Json operator()(const core::RunFinished& event) const { return summary(event.report); }
 };
 
-std::string json_record(const std::string& time, const core::Event& event) {
+std::string json_record(const std::string& time, const core::Event& event, const LogTrace& trace) {
   Json record = {{"ts", time},
                  {"level", std::string(level_name(level(event)))},
                  {"event", std::string(event_name(event))},
                  {"msg", message(event)}};
   record.update(fields(event));
+  put(record, "trace_id", trace.trace_id);
+  put(record, "span_id", trace.span_id);
   return record.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -342,8 +361,8 @@ std::string rfc3339(util::WallTime time) {
                      clock.minutes().count(), clock.seconds().count(), clock.subseconds().count());
 }
 
-LogObserver::LogObserver(const util::Clock& clock, LogStyle style, core::Level minimum, std::FILE* out)
-    : m_clock(clock), m_style(style), m_minimum(minimum), m_out(out) {}
+LogObserver::LogObserver(const util::Clock& clock, LogStyle style, core::Level minimum, std::FILE* out, LogTrace trace)
+    : m_clock(clock), m_style(style), m_minimum(minimum), m_out(out), m_trace(std::move(trace)) {}
 
 /// Whether a record would say more than the one before.
 bool LogObserver::due(const core::Event& event) {
@@ -366,7 +385,7 @@ void LogObserver::on(const core::Event& event) {
     return;
   }
   const std::string time = rfc3339(m_clock.wall());
-  const std::string record = m_style == LogStyle::json ? json_record(time, event) : text_record(time, event);
+  const std::string record = m_style == LogStyle::json ? json_record(time, event, m_trace) : text_record(time, event);
   static_cast<void>(std::fwrite(record.data(), 1, record.size(), m_out));
   static_cast<void>(std::fflush(m_out));
 }

@@ -20,6 +20,13 @@ namespace lockkeeper::observe {
 
 enum class LogStyle { text, json };
 
+/// Stands in every JSON record, so that log and trace lead to each other. Empty = not traced.
+/// https://opentelemetry.io/docs/specs/otel/logs/data-model/#trace-context-fields
+struct LogTrace {
+  std::string trace_id;  ///< 32 hex digits
+  std::string span_id;   ///< of the run: 16 hex digits
+};
+
 /// "debug", "info", "warn", "error"
 std::string_view level_name(core::Level level);
 /// How important an event is; for RunFinished error when the run failed, warning when the answer is "no" (3, 4).
@@ -41,7 +48,7 @@ class LogObserver final : public core::Observer {
   /// one before, and a wait for the same sessions, are told every ten seconds only, but at debug level; the progress of
   /// a statement at any level.
   LogObserver(const util::Clock& clock, LogStyle style, core::Level minimum = core::Level::info,
-              std::FILE* out = stderr);
+              std::FILE* out = stderr, LogTrace trace = {});
 
   void on(const core::Event& event) override;
 
@@ -52,6 +59,7 @@ class LogObserver final : public core::Observer {
   LogStyle m_style;
   core::Level m_minimum;
   std::FILE* m_out;
+  LogTrace m_trace;
   Repeat m_retries;
   Repeat m_blocked;
   Repeat m_progress;

@@ -110,6 +110,16 @@ std::string blocked_key(const core::StepBlocked& event) {
   return key;
 }
 
+std::string waits_text(const core::WaitsSeen& event) {
+  std::string text =
+      fmt::format("{} waited for {}", id(event.version, event.name), counted(event.blockers.size(), "session"));
+  if (event.queued > 0) {
+    text += fmt::format(", and held up {}, for {} without a break", counted(event.queued, "session"),
+                        human(event.queued_longest));
+  }
+  return text;
+}
+
 std::string retry_text(const core::StepRetry& event) {
   std::string text = event.blockers.empty() ? "" : "; blocked by " + named(event.blockers);
   if (event.queued > 0) {

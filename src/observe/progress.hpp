@@ -20,6 +20,9 @@ std::string blocked_key(const core::StepBlocked& event);
 /// "; blocked by pid 4711 (reports); 3 sessions waited behind it", or empty.
 std::string retry_text(const core::StepRetry& event);
 
+/// "42_add_index waited for 2 sessions, and held up 3 sessions, for 1.50 s without a break"
+std::string waits_text(const core::WaitsSeen& event);
+
 /// "statement 2 of 3 of 42_add_index, CREATE INDEX, has been running for 42 s: building index, 61 %, about 27 s left"
 std::string progress_text(const core::StepProgress& event);
 /// The statement that it is about.

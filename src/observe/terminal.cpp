@@ -405,6 +405,16 @@ void TerminalObserver::show(const core::StepRetry& event) {
                    shown(retry_text(event))));
 }
 
+void TerminalObserver::show(const core::WaitsSeen& event) {
+  if (m_options.verbose) {
+    line(paint("    " + shown(waits_text(event)), Colour::dim, m_options.colour));
+  }
+}
+
+void TerminalObserver::show(const core::IndexRepaired& event) {
+  line(paint("warning: ", Colour::yellow, m_options.colour) + shown(event.message));
+}
+
 void TerminalObserver::show(const core::StepFinished& event) {
   line(mark(k_done, Colour::green) + step(event.step.version, event.step.name) + "   " + human(event.step.duration));
 }

@@ -92,6 +92,8 @@ class TerminalObserver final : public core::Observer {
   void show(const core::StepBlocked& event);
   void show(const core::StepProgress& event);
   void show(const core::StepRetry& event);
+  void show(const core::WaitsSeen& event);
+  void show(const core::IndexRepaired& event);
   void show(const core::StepFinished& event);
   void show(const core::StepFailed& event);
   void show(const core::RunFinished& event);

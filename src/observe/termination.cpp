@@ -45,6 +45,14 @@ void put(Json& json, const char* key, const std::optional<T>& value) {
   }
 }
 
+/// What there was none of is left out.
+template <typename T>
+void put_count(Json& json, const char* key, T count) {
+  if (count > 0) {
+    json[key] = count;
+  }
+}
+
 std::string migration_id(const core::AppliedStep& step) {
   return step.name.empty() ? step.version : step.version + "_" + step.name;
 }
@@ -244,7 +252,17 @@ Json summary(const core::Report& report) {
     json["lock_wait_seconds"] = report_seconds(*report.lock_wait);
   }
   json["lock_timeout_retries"] = report.lock_timeout_retries;
+  put_count(json, "lock_attempts", report.lock_attempts);
+  put_count(json, "blockers_seen", report.blockers_seen);
+  put_count(json, "queue_peak_sessions", report.queue_peak);
+  if (report.queue_longest > util::Duration::zero()) {
+    json["queue_longest_seconds"] = report_seconds(report.queue_longest);
+  }
+  put_count(json, "invalid_indexes_repaired", report.invalid_indexes_repaired);
+  put_count(json, "touched_table_rows", report.touched.rows);
+  put_count(json, "touched_table_bytes", report.touched.bytes);
   json["duration_seconds"] = report_seconds(report.duration);
+  put(json, "trace_id", report.trace_id);
   if (report.error) {
     json["error"] = error_fields(*report.error);
   }

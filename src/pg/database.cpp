@@ -343,12 +343,13 @@ void Database::record(const core::Record& record) {
       fmt::format("INSERT INTO {} (version, name, direction, checksum, outcome, statements_done, statements_total, "
                   "finished_at, runner, details) VALUES ($1, $2, $3, $4, 'applied', $5, $5, "
                   "pg_catalog.clock_timestamp(), $6, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object("
-                  "'environment', $7::text, 'old_checksum', $8::text)))",
+                  "'environment', $7::text, 'old_checksum', $8::text, 'trace_id', $9::text)))",
                   m_settings.history.quoted()),
       {record.migration->version.str(), record.migration->name, std::string(to_string(record.direction)),
        record.migration->up.checksum, std::to_string(statements), m_settings.runner,
        m_settings.environment.empty() ? std::nullopt : Batch::Parameter(m_settings.environment),
-       record.old_checksum.empty() ? std::nullopt : Batch::Parameter(record.old_checksum)});
+       record.old_checksum.empty() ? std::nullopt : Batch::Parameter(record.old_checksum),
+       m_settings.trace_id.empty() ? std::nullopt : Batch::Parameter(m_settings.trace_id)});
   batch.add("COMMIT");
   const std::vector<Result> results = m_connection.run(std::move(batch), Connection::Stop::caller_throws);
   for (const Result& result : results) {

@@ -27,8 +27,11 @@ namespace lockkeeper::pg {
 struct DatabaseSettings {
   HistoryTable history;
   SessionSettings session;
-  std::string runner;       ///< history.runner: "lockkeeper/0.1.0 pod-name"
-  std::string environment;  ///< --env, kept in history.details
+  std::string runner;        ///< history.runner: "lockkeeper/0.1.0 pod-name"
+  std::string environment;   ///< --env, kept in history.details
+  std::string tool_version;  ///< for the comment behind each statement
+  std::string traceparent;   ///< for the same; empty = not traced
+  std::string trace_id;      ///< kept in history.details; empty = not traced
   WatchSettings watch;
   util::Duration check_lock_timeout{std::chrono::seconds(2)};  ///< for expectations outside a migration; zero = none
 };
@@ -65,6 +68,8 @@ class Database final : public core::Database {
   void free_stranded_lock() noexcept;
   [[nodiscard]] bool unlock_on_others(int pid);
   [[nodiscard]] bool unlock_on(Connection& connection, int pid);
+  /// A statement as it is sent, with our comment.
+  [[nodiscard]] std::string sql_of(const core::Attempt& attempt, const Statement& statement) const;
   void add_begin(Batch& batch, const core::Attempt& attempt) const;
   void add_own_writing(Batch& batch) const;
   void add_progress(Batch& batch, const core::Attempt& attempt, std::int64_t row, std::size_t done) const;
@@ -86,8 +91,8 @@ class Database final : public core::Database {
   static std::optional<Refusal> find_passing(const core::Attempt& attempt, const std::vector<Result>& results);
   std::optional<core::SqlFailure> count_losses_first(const core::Attempt& attempt, std::vector<core::Loss>& losses,
                                                      Watch& watch);
-  std::optional<core::SqlFailure> record_applied(const core::Attempt& attempt, Watch& watch);
-  static void restore_session(const core::Attempt& attempt, Batch& batch);
+  std::optional<core::SqlFailure> record_applied(const core::Attempt& attempt, Watch& watch, core::Touched& touched);
+  void restore_session(const core::Attempt& attempt, Batch& batch);
   std::optional<Refusal> run_alone(const core::Attempt& attempt, const Statement& statement);
   std::optional<core::SqlFailure> run_in_transaction(const core::Attempt& attempt, std::int64_t row, std::size_t index);
   std::optional<core::SqlFailure> run_outside(const core::Attempt& attempt, std::int64_t row, std::size_t index);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "pg/comment.hpp"
 #include "pg/database.hpp"
 #include "pg/expectations.hpp"
 #include "pg/lock.hpp"
@@ -124,6 +125,21 @@ std::string prefix_checksum(const Attempt& attempt, std::size_t done) {
   return done == 0 ? std::string() : attempt.script().statements[done - 1].prefix_checksum;
 }
 
+/// For details.pending: what exporters show as pending since the last run.
+Batch::Parameter pending_when(const Attempt& attempt, bool applied) {
+  return attempt.pending_after ? Batch::Parameter(std::to_string(*attempt.pending_after + (applied ? 0 : 1)))
+                               : std::nullopt;
+}
+
+/// Tables that the transaction keeps others from writing to, as large as the planner takes them for. TOAST and indexes
+/// are not counted, nor is what is new. https://www.postgresql.org/docs/current/view-pg-locks.html
+constexpr std::string_view k_touched =
+    "SELECT coalesce(pg_catalog.sum(greatest(c.reltuples, 0))::bigint, 0), coalesce(pg_catalog.sum(c.relpages::bigint) "
+    "* pg_catalog.current_setting('block_size')::bigint, 0)::bigint FROM pg_catalog.pg_class c WHERE c.relkind IN "
+    "('r', 'm') AND c.oid IN (SELECT l.relation FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() "
+    "AND l.locktype = 'relation' AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', "
+    "'AccessExclusiveLock'))";
+
 /// What must hold after the attempt. `sql: {absent: true}` only ends an earlier statement.
 std::vector<const Expectation*> stated_by(const Attempt& attempt) {
   std::vector<const Expectation*> stated;
@@ -166,6 +182,11 @@ std::vector<ExpectationResult> broken_of(const Checks& checks, const Attempt& at
 
 // ---- building batches
 
+std::string Database::sql_of(const Attempt& attempt, const Statement& statement) const {
+  return std::string(attempt.script().statement_text(statement)) +
+         statement_comment(m_settings.tool_version, attempt.migration->version.str(), m_settings.traceparent);
+}
+
 /// Behind a pooler the transaction was begun by take_turn().
 void Database::add_begin(Batch& batch, const Attempt& attempt) const {
   batch.add("BEGIN");
@@ -181,7 +202,8 @@ std::size_t Database::add_history_row(Batch& batch, const Attempt& attempt, Atte
           "INSERT INTO {} (version, name, direction, checksum, outcome, statements_done, statements_total, "
           "started_at, finished_at, runner, error, details) VALUES ($1, $2, $3, $4, $5, $6, $7, {}, {}, $8, $9, "
           "pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('environment', $10::text, 'prefix', "
-          "$11::text, 'new_until', $12::text, 'running', $13::text))) RETURNING id",
+          "$11::text, 'new_until', $12::text, 'running', $13::text, 'pending', $14::bigint, 'trace_id', $15::text))) "
+          "RETURNING id",
           m_settings.history.quoted(),
           finished && error.empty() ? "pg_catalog.transaction_timestamp()" : "pg_catalog.clock_timestamp()",
           finished ? "pg_catalog.clock_timestamp()" : "NULL"),
@@ -193,7 +215,9 @@ std::size_t Database::add_history_row(Batch& batch, const Attempt& attempt, Atte
        attempt.migration->transactional || done == 0 ? std::nullopt : Batch::Parameter(prefix_checksum(attempt, done)),
        attempt.new_until.empty() ? std::nullopt : Batch::Parameter(attempt.new_until),
        // Who is killed before the statement is looked at leaves the doubt to the next.
-       attempt.in_doubt ? Batch::Parameter(prefix_checksum(attempt, done + 1)) : std::nullopt});
+       attempt.in_doubt ? Batch::Parameter(prefix_checksum(attempt, done + 1)) : std::nullopt,
+       pending_when(attempt, outcome == AttemptOutcome::applied),
+       m_settings.trace_id.empty() ? std::nullopt : Batch::Parameter(m_settings.trace_id)});
 }
 
 /// For the rest of the transaction: who we are, whatever the script has made of it, and none of its limits.
@@ -273,7 +297,7 @@ AttemptResult Database::apply_transaction(const Attempt& attempt) {
       throw Error(Outcome::internal, "the script ended the transaction that it ran in",
                   "Remove COMMIT and ROLLBACK from the file and from what it calls.");
     }
-    result.failure = record_applied(attempt, watch);
+    result.failure = record_applied(attempt, watch, result.touched);
   } catch (const Error&) {
     roll_back();
     throw;
@@ -297,8 +321,9 @@ std::optional<SqlFailure> Database::count_losses_first(const Attempt& attempt, s
 }
 
 /// The history row and COMMIT.
-std::optional<SqlFailure> Database::record_applied(const Attempt& attempt, Watch& watch) {
+std::optional<SqlFailure> Database::record_applied(const Attempt& attempt, Watch& watch, core::Touched& touched) {
   Batch batch;
+  const std::size_t tables = batch.add(std::string(k_touched));
   if (m_per_transaction) {
     for (std::string& sql : m_history_exists ? grant_statements(m_settings.history)
                                              : create_statements(m_settings.history, m_schema_exists)) {
@@ -325,6 +350,9 @@ std::optional<SqlFailure> Database::record_applied(const Attempt& attempt, Watch
     }
   }
   const auto id = results[row].ok() ? results[row].number(0, 0) : 0;
+  if (results[tables].ok()) {
+    touched = {.rows = results[tables].number(0, 0), .bytes = results[tables].number(0, 1)};
+  }
   commit(std::move(results));
   m_newest_row = id;
   m_history_exists = true;
@@ -382,7 +410,7 @@ std::optional<Database::Refusal> Database::run_script(const Attempt& attempt, st
     if (keep_budget && before != nullptr && needs_new_budget(*before, statement)) {
       add_remaining_lock_budget(batch, attempt.lock_timeout);
     }
-    answers.push_back(batch.add(std::string(script.statement_text(statement))));
+    answers.push_back(batch.add(sql_of(attempt, statement)));
     before = &statement;
   }
   add_own_identity(batch, m_settings.session, m_session_search_path);
@@ -463,7 +491,7 @@ std::optional<Database::Refusal> Database::run_alone(const Attempt& attempt, con
     data = std::string_view(script.text)
                .substr(statement.copy_data->first, statement.copy_data->second - statement.copy_data->first);
   }
-  const Result result = m_connection.run_alone(std::string(script.statement_text(statement)), data);
+  const Result result = m_connection.run_alone(sql_of(attempt, statement), data);
   return result.ok() ? std::nullopt : std::optional(Refusal{.statement = &statement, .error = result.error()});
 }
 
@@ -564,7 +592,7 @@ void Database::restore_session(const Attempt& attempt, Batch& batch) {
           .where =
               util::SourcePosition{.file = attempt.script().path, .line = statement.line, .column = statement.column}});
     }
-    batch.add(std::string(attempt.script().statement_text(statement)));
+    batch.add(sql_of(attempt, statement));
     batch.sync();
   }
 }
@@ -626,7 +654,7 @@ std::optional<SqlFailure> Database::run_in_transaction(const Attempt& attempt, s
       }
     } else {
       add_begin(batch, attempt);
-      answer = batch.add(std::string(attempt.script().statement_text(statement)));
+      answer = batch.add(sql_of(attempt, statement));
     }
     add_progress(batch, attempt, row, index + 1);
     batch.add("COMMIT");
@@ -764,11 +792,12 @@ AttemptResult Database::record_finished(const Attempt& attempt, std::int64_t row
   Batch finish;
   finish.add("BEGIN");
   finish.add(lock_guard(m_settings.history));
-  finish.add(
-      fmt::format("UPDATE {} SET outcome = 'applied', finished_at = pg_catalog.clock_timestamp(), error = NULL WHERE "
-                  "id = $1",
-                  m_settings.history.quoted()),
-      {std::to_string(row)});
+  finish.add(fmt::format(
+                 "UPDATE {} SET outcome = 'applied', finished_at = pg_catalog.clock_timestamp(), error = NULL, details "
+                 "= details || pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('pending', $2::bigint)) "
+                 "WHERE id = $1",
+                 m_settings.history.quoted()),
+             {std::to_string(row), pending_when(attempt, true)});
   finish.add("COMMIT");
   try {
     commit(m_connection.run(std::move(finish), Connection::Stop::caller_throws));

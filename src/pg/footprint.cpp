@@ -218,9 +218,7 @@ bool Footprints::prepare_create_index(const Place& place, bool in_doubt) {
                             fmt::format("index {} is being built by another session right now", index.name),
                             std::string(k_wait_for_build)));
   }
-  tell(Level::warning,
-       fmt::format("index {} is INVALID, left by a build that failed: dropped and built again", index.name));
-  drop_index(index.name);
+  repair(index.name, "left by a build that failed: dropped and built again");
   return false;
 }
 
@@ -310,8 +308,7 @@ void Footprints::prepare_reindex(const Place& place) {
                                        name, name));
       continue;
     }
-    tell(Level::warning, fmt::format("index {} is INVALID, left by a REINDEX that failed: dropped", name));
-    drop_index(name);
+    repair(name, "left by a REINDEX that failed: dropped");
   }
 }
 
@@ -396,9 +393,11 @@ Result Footprints::ask(const std::string& sql, const std::vector<Batch::Paramete
   return std::move(results[0]);
 }
 
-void Footprints::drop_index(const std::string& name) {
+/// \p what: "left by ...: dropped"
+void Footprints::repair(const std::string& name, std::string_view what) {
   m_diagnosis.throw_if_failed(m_connection.run_alone(fmt::format("DROP INDEX CONCURRENTLY {}", name)),
                               "cannot drop the invalid index");
+  m_observer.on(core::IndexRepaired{.index = name, .message = fmt::format("index {} was INVALID, {}", name, what)});
 }
 
 void Footprints::tell(Level level, std::string message) {

@@ -11,6 +11,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/database.hpp"
 #include "core/events.hpp"
@@ -49,7 +50,7 @@ class Footprints {
   bool prepare_detach(const Place& place, bool in_doubt);
   bool is_done(const Place& place, bool in_doubt, const std::string& query, bool done_when_there);
   Result ask(const std::string& sql, const std::vector<Batch::Parameter>& parameters);
-  void drop_index(const std::string& name);
+  void repair(const std::string& name, std::string_view what);
   void tell(core::Level level, std::string message);
 
   Connection& m_connection;

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "pg/comment.hpp"
 #include "util/duration.hpp"
 #include "util/text.hpp"
 
@@ -108,9 +109,14 @@ std::vector<int> pids_of(const std::vector<Blocker>& blockers) {
   return pids;
 }
 
-/// pg_stat_activity.query is cut at track_activity_query_size, and a character may be cut in half there.
+/// pg_stat_activity.query is cut at track_activity_query_size, and a character may be cut in half there. Our comment
+/// follows the statement.
 bool is_statement(std::string_view query, std::string_view statement) {
   constexpr std::size_t k_always_kept = 90;  // the least that the setting can be, with something to spare
+  if (query.size() > statement.size()) {
+    const std::string_view rest = query.substr(statement.size());
+    return query.starts_with(statement) && (rest.starts_with(k_comment_begin) || k_comment_begin.starts_with(rest));
+  }
   return !query.empty() && (query == statement || (query.size() >= k_always_kept && statement.starts_with(query)));
 }
 
@@ -165,6 +171,7 @@ void Watcher::begin(const Watched& watched) {
   m_last_sample.reset();
   m_table_waits = Duration::zero();
   m_crowded_since.reset();
+  m_queued_since.reset();
   m_present.clear();
   m_queued = 0;
   m_progress.reset();
@@ -188,7 +195,16 @@ void Watcher::begin(const Watched& watched) {
 }
 
 Sighting Watcher::end() {
-  return std::exchange(m_seen, {});
+  Sighting seen = std::exchange(m_seen, {});
+  if (!seen.pids.empty() || seen.queued > 0) {
+    const core::Migration& migration = *m_watched.attempt->migration;
+    m_observer.on(core::WaitsSeen{.version = migration.version.str(),
+                                  .name = migration.name,
+                                  .blockers = seen.pids,
+                                  .queued = seen.queued,
+                                  .queued_longest = seen.queued_longest});
+  }
+  return seen;
 }
 
 Duration Watcher::running() const {
@@ -287,6 +303,7 @@ void Watcher::take_answer() {
 /// The run goes on without it; it is tried again later, in silence. One that has worked may have ended while nobody
 /// asked (idle_session_timeout, a pooler's own limit): then another one at once.
 void Watcher::lose_link(const std::string& reason) {
+  m_queued_since.reset();  // nobody knows what happens until there is another
   m_handle.reset();
   m_answers.clear();
   m_link = Link::none;
@@ -324,6 +341,11 @@ void Watcher::judge(const std::vector<ResultHandle>& answers) {
   if (!m_present.empty()) {
     m_seen.blockers = m_present;
   }
+  for (const int pid : pids_of(m_present)) {
+    if (std::find(m_seen.pids.begin(), m_seen.pids.end(), pid) == m_seen.pids.end()) {
+      m_seen.pids.push_back(pid);
+    }
+  }
   see_wait(for_table);
   see_queue(static_cast<std::size_t>(number_of(answers[2].get(), 0, 0)));
   see_progress(answers[3].get());
@@ -358,6 +380,13 @@ void Watcher::see_wait(bool for_table) {
 void Watcher::see_queue(std::size_t queued) {
   m_queued = queued;
   m_seen.queued = std::max(m_seen.queued, queued);
+  if (queued == 0) {
+    m_queued_since.reset();
+  } else {
+    m_queued_since = m_queued_since.value_or(m_clock.now());
+    m_seen.queued_longest =
+        std::max(m_seen.queued_longest, std::chrono::duration_cast<Duration>(m_clock.now() - *m_queued_since));
+  }
   const bool may_cancel = !m_watched.cancel_only_before_start || m_last_sample.has_value();
   if (m_settings.queue_limit == 0 || queued <= m_settings.queue_limit || !may_cancel) {
     m_crowded_since.reset();
@@ -416,7 +445,8 @@ void Watcher::tell_blocked() {
       .index = m_index,
       .blockers = m_present,
       .queued = m_queued,
-      .waited = m_waiting_since ? std::chrono::duration_cast<Duration>(now - *m_waiting_since) : Duration::zero()});
+      .waited = m_waiting_since ? std::chrono::duration_cast<Duration>(now - *m_waiting_since) : Duration::zero(),
+      .queued_longest = m_seen.queued_longest});
 }
 
 void Watcher::tell_progress() {
@@ -438,7 +468,9 @@ void Watcher::tell_progress() {
                           .phase = {},
                           .fraction = std::nullopt,
                           .left = std::nullopt,
-                          .waiting_for = {}};
+                          .waiting_for = {},
+                          .queued = m_queued,
+                          .queued_longest = m_seen.queued_longest};
   if (m_progress) {
     told.phase = m_progress->phase;
     told.fraction = m_progress->fraction;
@@ -463,8 +495,12 @@ Watch::Watch(Watcher& watcher, Connection& connection, const Watched& watched)
 }
 
 Watch::~Watch() {
-  if (!m_over) {
-    m_connection.accompany(nullptr);
+  try {
+    if (!m_over) {
+      end();
+    }
+  } catch (const std::exception&) {
+    m_connection.accompany(nullptr);  // what was seen cannot be told: out of memory
   }
 }
 

@@ -44,6 +44,8 @@ struct Watched {
 struct Sighting {
   std::vector<core::Blocker> blockers;  ///< last seen
   std::size_t queued = 0;               ///< most sessions that waited behind us
+  util::Duration queued_longest{0};     ///< longest time that somebody waited behind us without a break
+  std::vector<int> pids;                ///< of all blockers that were seen
   std::string gave_way;                 ///< why the statement was cancelled; empty = it was not
 };
 
@@ -56,6 +58,7 @@ class Watcher final : public Companion {
   Watcher& operator=(const Watcher&) = delete;
 
   void begin(const Watched& watched);
+  /// Says what was seen, and tells it (core::WaitsSeen).
   Sighting end();
 
   [[nodiscard]] Wish wish() const override;
@@ -113,6 +116,7 @@ class Watcher final : public Companion {
   std::optional<util::SteadyTime> m_last_sample;
   util::Duration m_table_waits{0};                  ///< together, of this attempt
   std::optional<util::SteadyTime> m_crowded_since;  ///< the queue has been over its limit
+  std::optional<util::SteadyTime> m_queued_since;   ///< somebody has been behind us
   std::vector<core::Blocker> m_present;             ///< whom it waits for right now
   std::size_t m_queued = 0;
   std::optional<Progress> m_progress;

@@ -41,7 +41,7 @@ expect_code 3
 sql 'DELETE FROM t WHERE ctid = (SELECT max(ctid) FROM t WHERE id = 1)'
 run up
 expect_code 0
-expect_err 'index t_id is INVALID, left by a build that failed: dropped and built again'
+expect_err 'index t_id was INVALID, left by a build that failed: dropped and built again'
 expect_sql "SELECT indisvalid, indisunique FROM pg_index WHERE indexrelid = 't_id'::regclass" 't|t'
 expect_sql "SELECT count(*) FROM pg_index WHERE NOT indisvalid" 0
 expect_sql "SELECT string_agg(outcome, ' ' ORDER BY id) FROM lockkeeper.history WHERE version = '4'" 'failed applied'

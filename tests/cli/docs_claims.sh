@@ -33,7 +33,7 @@ wait_gone
 expect_sql "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass" f
 run up
 expect_code 0
-expect_err 'index t_a is INVALID'
+expect_err 'index t_a was INVALID'
 expect_sql "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass" t
 
 # --- a file without a transaction goes on at the statement that failed

@@ -36,7 +36,7 @@ wait_sql "$runners" 0
 expect_whole $'t_name|t\nt_both|f'
 run up
 expect_code 0
-expect_err 'index t_both is INVALID, left by a build that failed: dropped and built again'
+expect_err 'index t_both was INVALID, left by a build that failed: dropped and built again'
 expect_whole $'t_name|t\nt_both|t'
 run check
 expect_code 0

@@ -23,7 +23,7 @@ before=$(sql "SELECT 't_id'::regclass::oid")
 
 run up
 expect_code 0
-expect_err 'index t_id_ccnew is INVALID, left by a REINDEX that failed: dropped'
+expect_err 'index t_id_ccnew was INVALID, left by a REINDEX that failed: dropped'
 expect_sql "$leftovers" 0
 expect_sql "SELECT count(*) FROM pg_index WHERE NOT indisvalid" 0
 expect_sql "SELECT 't_id'::regclass::oid <> $before" t

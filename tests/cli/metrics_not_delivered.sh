@@ -33,3 +33,14 @@ expect_err 'The migrations are applied'
 mig 2_bad <<<'SELECT 1 / 0;'
 run up --metrics-url http://127.0.0.1:1 --metrics-required # a failed run keeps its own code
 expect_code 12
+
+# A token that can be read once only, or is not there, is no token.
+rm -r migrations/2_bad
+mkfifo pipe
+: >empty
+ENV=()
+for token in pipe empty nowhere; do
+  run up --metrics-url "$PUSHGATEWAY_URL" --metrics-bearer-token-file "$token"
+  expect_code 0
+  expect_err "\"level\":\"warn\".*metrics not pushed: .*$token"
+done

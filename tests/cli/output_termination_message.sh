@@ -31,7 +31,7 @@ run up --migrations nowhere
 message 11
 mig 2_long <<<'SELECT pg_sleep(60);'
 start stopped up
-wait_sql "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = 'SELECT pg_sleep(60)'" 1
+wait_sql "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_sleep(60)%'" 1
 kill -TERM "$pid_stopped"
 finish stopped
 message 143

@@ -125,7 +125,7 @@ TEST_CASE("a unique index that fails leaves an INVALID one, which the next attem
     CHECK_FALSE(f.run(sql, doubt));
     CHECK(f.valid("orders_customer") == "t");
     CHECK(f.oid("orders_customer") != before);
-    CHECK(f.warned("index orders_customer is INVALID, left by a build that failed: dropped and built again"));
+    CHECK(f.warned("index orders_customer was INVALID, left by a build that failed: dropped and built again"));
   }
 }
 
@@ -371,7 +371,7 @@ TEST_CASE("what REINDEX CONCURRENTLY left is dropped, and nothing else") {
   CHECK(left() == "i_ccnew i_ccnewer i_ccold1 j_ccnew k_ccnew " + long_name.substr(6) + "_ccnew");
   CHECK_FALSE(f.run("REINDEX TABLE CONCURRENTLY orders;"));
   CHECK(left() == "i_ccnew i_ccnewer i_ccold1 k_ccnew");
-  CHECK(f.warned("index j_ccnew is INVALID, left by a REINDEX that failed: dropped"));
+  CHECK(f.warned("index j_ccnew was INVALID, left by a REINDEX that failed: dropped"));
   CHECK(f.warned("index k_ccnew is INVALID; REINDEX TABLE CONCURRENTLY leaves such an index out"));
 }
 

@@ -73,6 +73,8 @@ refused 'migrations.existingVolume.claimName is not set' --set migrations.source
 refused 'migrations.initCopy.image is not set' --set migrations.source=initCopy,migrations.initCopy.path=/app
 refused 'migrations.initCopy.path is not set' --set migrations.source=initCopy,migrations.initCopy.image=shop:1
 refused 'metrics.url is not set, and other metrics values are' --set metrics.required=true
+refused 'metrics.url is not set, and other metrics values are' --set metrics.clientCertificate.existingSecret=x
+refused 'settings.metrics_client_key is set: it has a value of its own' --set settings.metrics_client_key=/k
 refused 'metrics.basicAuth needs both username and existingSecret' --set metrics.url=http://p,metrics.basicAuth.username=x
 
 # What contradicts itself. Several problems are reported together.

@@ -70,42 +70,97 @@ script=$(jq -r '.[] | select(.kind == "Job").spec.template.spec.initContainers[0
 sh -c "${script//\/copy-of-migrations/$work/copy}" sh "$work/linked app" || problem "initCopy: $script"
 [[ $(cat "$work/copy/1_a/up.sql") == 'SELECT 1;' && ! -L $work/copy/1_a ]] || problem "initCopy copied $(find "$work/copy")"
 
-# The alerts as rendered, on series such as Lockkeeper and kube-state-metrics have them.
-render helm4 shop -f "$chart/ci/observability-values.yaml" --set settings.metrics_namespace=databases >"$work/rule.yaml"
+# The alerts as rendered, on series such as Lockkeeper and kube-state-metrics have them. What each does in time:
+# tests/sre. Here: whose series they look at, and that each value of prometheusRule arrives.
+render helm4 shop -f "$chart/ci/observability-values.yaml" --set settings.metrics_namespace=databases,settings.metrics_job=ddl \
+  >"$work/rule.yaml"
 to_json "$work/rule.yaml" | jq '.[] | select(.kind == "PrometheusRule").spec' >"$work/rules.json"
+to_json "$chart/files/rules.yaml" | jq '.[0]' >"$work/all-rules.json"
+expect "one alert less" "$work/rules.json" '.groups[0].rules | map(.alert) == ($all[0].groups[0].rules | map(.alert) - ["SchemaAhead"])' \
+  --slurpfile all "$work/all-rules.json"
+expect "labels" "$work/rules.json" '.groups[0].rules | all(.[]; .labels.team == "shop")
+  and (map(.labels.severity) | unique) == ["page", "warning"]'
+expect "runbooks" "$work/rules.json" '.groups[0].rules | all(.[];
+  .annotations.runbook_url == "https://runbooks.example.com/lockkeeper/\(.alert | ascii_downcase).md")'
 cat >"$work/rules_test.yaml" <<'RULES'
 rule_files: [rules.json]
 evaluation_interval: 1m
 tests:
   - interval: 1m
     input_series:
-      - {series: 'lockkeeper_last_run_success{job="lockkeeper", namespace="databases", database="shop"}', values: '1 0 0 1'}
-      - {series: 'lockkeeper_last_run_success{job="lockkeeper", namespace="elsewhere", database="shop"}', values: '0x3'}
+      - {series: 'lockkeeper_last_run_exit_code{job="ddl", namespace="databases", database="shop"}', values: '0 12 12 0'}
+      - {series: 'lockkeeper_last_run_exit_code{namespace="elsewhere", database="shop"}', values: '12x3'}
       - {series: 'kube_job_failed{namespace="shop", job_name="shop-lockkeeper-post-0a1b2c3d", condition="true"}', values: '0 1 1 0'}
       - {series: 'kube_job_failed{namespace="shop", job_name="shop-lockkeeper-archive", condition="true"}', values: '1x3'}
       - {series: 'kube_job_failed{namespace="elsewhere", job_name="shop-lockkeeper", condition="true"}', values: '1x3'}
+      - {series: 'lockkeeper_run_started_timestamp_seconds{namespace="databases", database="shop"}', values: '0x70'}
+      - {series: 'lockkeeper_run_heartbeat_timestamp_seconds{namespace="databases", database="shop"}', values: '0+60x70'}
+      - {series: 'lockkeeper_run_in_progress{namespace="databases", database="shop"}', values: '1x70'}
+      - {series: 'lockkeeper_lock_wait_seconds{namespace="databases", database="shop"}', values: '120 121 120x70'}
+      - {series: 'lockkeeper_migrations_pending{namespace="databases", database="stuck"}', values: '1x70'}
+      - {series: 'push_failure_time_seconds{job="ddl", namespace="databases", database="shop"}', values: '2 2'}
+      - {series: 'push_time_seconds{job="ddl", namespace="databases", database="shop"}', values: '1 3'}
+      - {series: 'push_failure_time_seconds{job="lockkeeper", namespace="databases", database="shop"}', values: '2 2'}
+      - {series: 'push_time_seconds{job="lockkeeper", namespace="databases", database="shop"}', values: '1 1'}
     alert_rule_test:
       - {eval_time: 0m, alertname: MigrationFailed}
       - {eval_time: 0m, alertname: MigrationJobFailed}
       - eval_time: 1m
         alertname: MigrationFailed
         exp_alerts:
-          - exp_labels: {severity: critical, job: lockkeeper, namespace: databases, database: shop}
-            exp_annotations:
-              summary: The last migration run on shop failed.
-              description: "@DESCRIPTION@"
+          - exp_labels: {severity: page, team: shop, class: fatal, job: ddl, namespace: databases, database: shop}
+            exp_annotations: {summary: The migration of the database shop in databases failed with exit code 12.}
       - eval_time: 1m
         alertname: MigrationJobFailed
         exp_alerts:
-          - exp_labels: {severity: critical, namespace: shop, job_name: shop-lockkeeper-post-0a1b2c3d, condition: "true"}
-            exp_annotations:
-              summary: The migration Job shop/shop-lockkeeper-post-0a1b2c3d failed.
-              description: "@DESCRIPTION@"
+          - exp_labels: {severity: page, team: shop, namespace: shop, job_name: shop-lockkeeper-post-0a1b2c3d, condition: "true"}
+            exp_annotations: {summary: The migration Job shop-lockkeeper-post-0a1b2c3d in shop failed.}
       - {eval_time: 3m, alertname: MigrationFailed}
       - {eval_time: 3m, alertname: MigrationJobFailed}
+      - {eval_time: 4m, alertname: MigrationRunningTooLong}
+      - eval_time: 5m
+        alertname: MigrationRunningTooLong
+        exp_alerts:
+          - exp_labels: {severity: warning, team: shop, namespace: databases, database: shop}
+            exp_annotations: {summary: A migration run on the database shop in databases has been running for 5m 0s.}
+      - {eval_time: 0m, alertname: MigrationLockWaitHigh}
+      - eval_time: 1m
+        alertname: MigrationLockWaitHigh
+        exp_alerts:
+          - exp_labels: {severity: warning, team: shop, namespace: databases, database: shop}
+            exp_annotations: {summary: A migration run on the database shop in databases waited 2m 1s for the migration lock.}
+      - {eval_time: 59m, alertname: SchemaPending}
+      - eval_time: 60m
+        alertname: SchemaPending
+        exp_alerts:
+          - exp_labels: {severity: warning, team: shop, namespace: databases, database: stuck}
+            exp_annotations: {summary: "Pending migrations on the database stuck in databases: 1, and no run is at work."}
+      - eval_time: 0m
+        alertname: MetricsPushFailing
+        exp_alerts:
+          - exp_labels: {severity: warning, team: shop, job: ddl, namespace: databases, database: shop}
+            exp_annotations: {summary: The Pushgateway refuses the metrics of the database shop in databases.}
+      - {eval_time: 1m, alertname: MetricsPushFailing}
 RULES
-jq '.groups[].rules[].annotations.description = "@DESCRIPTION@"' "$work/rules.json" >"$work/rules.new" && mv "$work/rules.new" "$work/rules.json"
+jq 'del(.groups[].rules[].annotations | .description, .runbook_url)' "$work/rules.json" >"$work/rules.new" && mv "$work/rules.new" "$work/rules.json"
 promtool test rules "$work/rules_test.yaml" >"$work/log" 2>&1 || problem "alerts: $(cat "$work/log")"
+
+# With no values of one's own they are those of files/rules.yaml, but for whose series they look at.
+render helm4 shop "${least[@]}" --set prometheusRule.enabled=true -s templates/prometheusrule.yaml >"$work/rule.yaml"
+to_json "$work/rule.yaml" | jq '.[0].spec' >"$work/rules.json"
+expect "defaults are those of files/rules.yaml" "$work/rules.json" '
+  def anywhere: walk(if type == "object" and has("expr")
+    then .expr |= gsub("namespace=~?\"[^\"]*\""; "namespace") | .expr |= gsub("job_name=~\"[^\"]*\""; "job_name") else . end);
+  anywhere == ($all[0] | anywhere)' --slurpfile all "$work/all-rules.json"
+
+# A run that gives fewer signs of life is missed later.
+for interval in 15s:60 1m:240 500ms:60; do
+  render helm4 shop "${least[@]}" --set prometheusRule.enabled=true,settings.metrics_interval=${interval%:*} \
+    -s templates/prometheusrule.yaml >"$work/rule.yaml"
+  to_json "$work/rule.yaml" >"$work/rule.json"
+  expect "metrics_interval ${interval%:*}" "$work/rule.json" '[.[0].spec.groups[0].rules[].expr | scan("heartbeat[^}]*} (?:<|>=) [0-9]+")
+    | sub(".* "; "")] | sort == ([$seconds, $seconds, $seconds, "3600"] | sort)' --arg seconds "${interval#*:}"
+done
 
 # The port of the policy follows the database's.
 for ports in 5432: 5433:database.port=5433 '6543 5432:networkPolicy.database.ports={6543,5432}' '5432 5433:database.port=5432\,5433'; do

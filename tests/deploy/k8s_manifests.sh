@@ -127,6 +127,8 @@ declare -A about
   about[components-private-ca]='$env.PGSSLMODE == "verify-full" and ($migrate.volumeMounts | length) == 1'
   about[components-client-certificate]='$env.PGSSLKEY == "/etc/lockkeeper/client/tls.key"
     and ($job.spec.template.spec | .volumes[0].secret.defaultMode == 288 and .securityContext.fsGroup == 65532)'
+  about[components-alerts]='map(select(.kind == "PrometheusRule"))[0] | .metadata.labels.release == "kube-prometheus-stack"
+    and (.spec.groups[0].rules | map(.alert) | unique | length) >= 10'
   about[examples]='map(.kind) == ["Deployment"] and .[0].spec.template.spec.initContainers[0].args == ["wait"]'
   about[overlays-dev]='$job.metadata.namespace == "shop-dev" and $env.LOCKKEEPER_VERBOSE == "true"'
   about[overlays-preview]='$job.metadata.namespace == "shop-pr-123" and ($migrate.image | endswith(":pr-123-4f1c2a9"))

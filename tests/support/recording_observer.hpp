@@ -25,10 +25,15 @@ class RecordingObserver final : public core::Observer {
     return found;
   }
 
-  /// True when a Note of \p level holds \p text.
+  /// True when a Note of \p level, or the warning of a repaired index, holds \p text.
   [[nodiscard]] bool noted(core::Level level, const std::string& text) const {
     for (const core::Note& note : all<core::Note>()) {
       if (note.level == level && note.message.find(text) != std::string::npos) {
+        return true;
+      }
+    }
+    for (const core::IndexRepaired& repaired : all<core::IndexRepaired>()) {
+      if (level == core::Level::warning && repaired.message.find(text) != std::string::npos) {
         return true;
       }
     }

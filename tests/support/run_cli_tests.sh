@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run_cli_tests.sh [--dir DIR] BINARY [PATTERN...]: runs the scripts of tests/cli (DIR) whose name contains a PATTERN, two at
-# a time (LOCKKEEPER_TEST_JOBS), beside one PostgreSQL cluster and one pushgateway. Each runs in an empty directory of its
+# run_cli_tests.sh [--dir DIR] BINARY [PATTERN...]: runs the scripts of tests/cli (DIR) whose name contains a PATTERN, three
+# at a time (LOCKKEEPER_TEST_JOBS), beside one PostgreSQL cluster and one pushgateway. Each runs in an empty directory of its
 # own with a database name of its own, no longer than LOCKKEEPER_TEST_TIMEOUT seconds (120); tests/support/lib.sh has
 # what they are written with. Prints a line for each, the output of those that fail, and a closing count.
 set -euo pipefail
@@ -81,7 +81,7 @@ trap 'trap "" INT TERM HUP; exit 143' TERM HUP
 source "$LOCKKEEPER_TEST_ROOT/pushgateway/env.sh"
 
 begin=$EPOCHREALTIME
-printf '%s\0' "${scripts[@]}" | xargs -0 -n 1 -P "${LOCKKEEPER_TEST_JOBS:-2}" "$0" --one
+printf '%s\0' "${scripts[@]}" | xargs -0 -n 1 -P "${LOCKKEEPER_TEST_JOBS:-3}" "$0" --one
 
 passed=0
 for script in "${scripts[@]}"; do

@@ -36,9 +36,10 @@ std::string fingerprint(const Settings& s) {
   text += fmt::format("{}|{}|{}|{}|{}|{}|", s.termination_log, s.strict, s.wait_timeout.count(), s.allow_data_loss,
                       s.to, s.accept_checksum);
   const MetricsSettings& m = s.metrics;
-  return text + fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", m.url, m.file, m.required, m.job, m.name_space,
-                            m.username, m.password_file, m.bearer_token_file, m.ca_file, m.connect_timeout.count(),
-                            m.timeout.count());
+  return text + fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", fmt::join(m.urls, ","), m.file, m.required,
+                            m.job, m.name_space, m.username, m.password_file, m.bearer_token_file, m.ca_file,
+                            m.connect_timeout.count(), m.timeout.count(), m.client_certificate, m.client_key,
+                            m.interval.count());
 }
 
 /// The n-th of several values that are neither the default nor each other, as far as the type has them.
@@ -49,7 +50,7 @@ std::string sample(const OptionRow& option, std::size_t n) {
     case ValueType::choice: return std::string(option.choices[(1 + n) % 2]);
     case ValueType::table_name: return fmt::format("ops.history{}", n);
     case ValueType::variable_name: return fmt::format("APP_URL_{}", n);
-    case ValueType::url: return fmt::format("http://push{}:9091", n);
+    case ValueType::urls: return fmt::format("http://push{}:9091", n);
     case ValueType::version: return fmt::format("{}", 100 + n);
     case ValueType::list: return fmt::format("role{}", n);
     case ValueType::count: return fmt::format("{}", 41 + n);
@@ -73,7 +74,8 @@ std::vector<std::string> line_for(const OptionRow& option) {
   }
   const std::map<std::string_view, std::string> partners = {{"metrics-required", "--metrics-file=m.prom"},
                                                             {"metrics-username", "--metrics-password-file=p"},
-                                                            {"metrics-password-file", "--metrics-username=u"}};
+                                                            {"metrics-password-file", "--metrics-username=u"},
+                                                            {"metrics-client-key", "--metrics-client-certificate=c"}};
   if (const auto partner = partners.find(option.name); partner != partners.end()) {
     line.push_back(partner->second);
   }

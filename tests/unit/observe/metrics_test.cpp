@@ -46,7 +46,7 @@ std::string value_of(const std::string& text, const std::string& name) {
   return {};
 }
 
-std::set<std::string> families(const std::string& text) {
+std::set<std::string> family_names(const std::string& text) {
   std::set<std::string> names;
   for (const std::string& line : sample_lines(text)) {
     names.insert(line.substr(0, line.find_first_of(" {")));
@@ -79,18 +79,30 @@ TEST_CASE("the metrics of a successful run") {
             R"(lockkeeper_last_run_success 1)",
             R"(lockkeeper_last_run_exit_code 0)",
             R"(lockkeeper_last_run_duration_seconds 0.08)",
+            R"(lockkeeper_run_in_progress 0)",
+            R"(lockkeeper_run_started_timestamp_seconds 1795356000.043)",
+            R"(lockkeeper_run_heartbeat_timestamp_seconds 1795356000.123)",
+            R"(lockkeeper_statement_running_seconds 0)",
             R"(lockkeeper_stage_duration_seconds{stage="apply"} 0.04)",
             R"(lockkeeper_stage_duration_seconds{stage="connect"} 0.02)",
             R"(lockkeeper_stage_duration_seconds{stage="lock"} 0.002)",
             R"(lockkeeper_stage_duration_seconds{stage="plan"} 0.008999999999999999)",
             R"(lockkeeper_lock_wait_seconds 0.0015)",
+            R"(lockkeeper_lock_attempts 2)",
+            R"(lockkeeper_lock_timeout_retries 3)",
+            R"(lockkeeper_blockers_seen 2)",
+            R"(lockkeeper_queue_peak_sessions 5)",
+            R"(lockkeeper_queue_longest_seconds 1.25)",
+            R"(lockkeeper_invalid_indexes_repaired 1)",
             R"(lockkeeper_migrations_applied 1)",
             R"(lockkeeper_migrations_pending 0)",
             R"(lockkeeper_migrations_known 1)",
+            R"(lockkeeper_migrations_half_done 0)",
             R"(lockkeeper_schema_version_info{version="20250520000000"} 1)",
             R"(lockkeeper_schema_ahead 0)",
             R"(lockkeeper_checksum_mismatches 0)",
-            R"(lockkeeper_lock_timeout_retries 3)",
+            R"(lockkeeper_touched_table_rows 1000)",
+            R"(lockkeeper_touched_table_bytes 81920)",
             R"(lockkeeper_migration_duration_seconds{version="20250520000000"} 0.012346)",
         });
 }
@@ -103,9 +115,101 @@ TEST_CASE("the metrics of a run that never reached the server hold what is known
             R"(lockkeeper_last_run_success 0)",
             R"(lockkeeper_last_run_exit_code 30)",
             R"(lockkeeper_last_run_duration_seconds 60)",
-            R"(lockkeeper_migrations_applied 0)",
+            R"(lockkeeper_run_in_progress 0)",
+            R"(lockkeeper_run_started_timestamp_seconds 1795356000.043)",
+            R"(lockkeeper_run_heartbeat_timestamp_seconds 1795356060.043)",
+            R"(lockkeeper_statement_running_seconds 0)",
+            R"(lockkeeper_lock_wait_seconds 0)",
+            R"(lockkeeper_lock_attempts 0)",
             R"(lockkeeper_lock_timeout_retries 0)",
+            R"(lockkeeper_blockers_seen 0)",
+            R"(lockkeeper_queue_peak_sessions 0)",
+            R"(lockkeeper_queue_longest_seconds 0)",
+            R"(lockkeeper_invalid_indexes_repaired 0)",
+            R"(lockkeeper_migrations_applied 0)",
+            R"(lockkeeper_touched_table_rows 0)",
+            R"(lockkeeper_touched_table_bytes 0)",
+            R"(lockkeeper_migration_duration_seconds 0)",
         });
+}
+
+TEST_CASE("an interim push says what is known of the run so far, and nothing of its end") {
+  Live live;
+  live.tool_version = "0.1.0";
+  live.database = "app";
+  live.started = util::WallTime(1795356000043ms);
+  live.applied = 3;
+  live.pending = 4;
+  live.lock_attempts = 1;
+  const util::SteadyTime now{60s};
+  live.lock_wait = 500ms;
+  live.statement_began = now - 12s;
+  const auto lines = [&] {
+    return sample_lines(serialize(families(live, {.wall = util::WallTime(1795356060043ms), .steady = now})));
+  };
+  CHECK(lines() == std::vector<std::string>{
+                       R"(lockkeeper_build_info{version="0.1.0"} 1)",
+                       R"(lockkeeper_run_in_progress 1)",
+                       R"(lockkeeper_run_started_timestamp_seconds 1795356000.043)",
+                       R"(lockkeeper_run_heartbeat_timestamp_seconds 1795356060.043)",
+                       R"(lockkeeper_statement_running_seconds 12)",
+                       R"(lockkeeper_lock_wait_seconds 0.5)",
+                       R"(lockkeeper_lock_attempts 1)",
+                       R"(lockkeeper_lock_timeout_retries 0)",
+                       R"(lockkeeper_blockers_seen 0)",
+                       R"(lockkeeper_queue_peak_sessions 0)",
+                       R"(lockkeeper_queue_longest_seconds 0)",
+                       R"(lockkeeper_migrations_applied 3)",
+                       R"(lockkeeper_migrations_pending 4)",
+                   });
+  live.lock_wait_began = now - 2s;
+  live.statement_began.reset();
+  live.pending.reset();
+  const std::vector<std::string> waiting = lines();
+  CHECK(std::find(waiting.begin(), waiting.end(), "lockkeeper_lock_wait_seconds 2.5") != waiting.end());
+  CHECK(std::find(waiting.begin(), waiting.end(), "lockkeeper_statement_running_seconds 0") != waiting.end());
+  CHECK(
+      std::none_of(waiting.begin(), waiting.end(), [](const auto& line) { return line.find("pending") != line.npos; }));
+}
+
+TEST_CASE("whatever a run was like, it replaces every family about a run that an older one has sent") {
+  const auto names = [](const core::Report& report) { return family_names(serialize(report)); };
+  const std::set<std::string> of_database = {"lockkeeper_migrations_pending",
+                                             "lockkeeper_migrations_known",
+                                             "lockkeeper_migrations_half_done",
+                                             "lockkeeper_schema_ahead",
+                                             "lockkeeper_checksum_mismatches",
+                                             "lockkeeper_schema_version_info",
+                                             "lockkeeper_last_success_timestamp_seconds"};
+  std::set<std::string> missing;
+  const std::set<std::string> sent = names(test::unreachable_report());
+  for (const std::string& name : names(test::applied_report())) {
+    if (!sent.contains(name) && !of_database.contains(name)) {
+      missing.insert(name);
+    }
+  }
+  // Whoever pushes has connected, so that there is always a stage.
+  CHECK(missing == std::set<std::string>{"lockkeeper_stage_duration_seconds"});
+}
+
+TEST_CASE("of many migrations only the newest twenty have a series of their own") {
+  core::Report report = test::applied_report();
+  report.applied.clear();
+  for (int i = 1; i <= 1000; ++i) {
+    report.applied.push_back(
+        {.version = std::to_string(i), .name = "", .direction = "up", .statements = 1, .duration = 1ms});
+  }
+  std::set<std::string> versions;
+  for (const Family& family : families(report)) {
+    for (const Sample& sample : family.samples) {
+      if (family.name == "lockkeeper_migration_duration_seconds") {
+        versions.insert(sample.label_value);
+      }
+    }
+  }
+  CHECK(versions.size() == k_most_versions);
+  CHECK(versions.contains("1000"));
+  CHECK_FALSE(versions.contains("980"));
 }
 
 TEST_CASE("the time of the last success is sent by a success only") {
@@ -127,7 +231,7 @@ TEST_CASE("a report in which everything is known has every metric of the list, a
     listed.insert(std::string(metric.name));
   }
   CHECK(listed.size() == metrics().size());
-  CHECK(families(serialize(test::applied_report())) == listed);
+  CHECK(family_names(serialize(test::applied_report())) == listed);
 }
 
 TEST_CASE("the names are the ones that dashboards and alerts rely on") {
@@ -135,15 +239,36 @@ TEST_CASE("the names are the ones that dashboards and alerts rely on") {
   for (const Metric& metric : metrics()) {
     names.push_back(std::string(metric.name) + (metric.label.empty() ? "" : "{" + std::string(metric.label) + "}"));
   }
-  CHECK(names == std::vector<std::string>{"lockkeeper_build_info{version}", "lockkeeper_last_run_timestamp_seconds",
-                                          "lockkeeper_last_success_timestamp_seconds", "lockkeeper_last_run_success",
-                                          "lockkeeper_last_run_exit_code", "lockkeeper_last_run_duration_seconds",
-                                          "lockkeeper_stage_duration_seconds{stage}", "lockkeeper_lock_wait_seconds",
-                                          "lockkeeper_migrations_applied", "lockkeeper_migrations_pending",
-                                          "lockkeeper_migrations_known", "lockkeeper_schema_version_info{version}",
-                                          "lockkeeper_schema_ahead", "lockkeeper_checksum_mismatches",
-                                          "lockkeeper_lock_timeout_retries",
-                                          "lockkeeper_migration_duration_seconds{version}"});
+  CHECK(names == std::vector<std::string>{
+                     "lockkeeper_build_info{version}",
+                     "lockkeeper_last_run_timestamp_seconds",
+                     "lockkeeper_last_success_timestamp_seconds",
+                     "lockkeeper_last_run_success",
+                     "lockkeeper_last_run_exit_code",
+                     "lockkeeper_last_run_duration_seconds",
+                     "lockkeeper_run_in_progress",
+                     "lockkeeper_run_started_timestamp_seconds",
+                     "lockkeeper_run_heartbeat_timestamp_seconds",
+                     "lockkeeper_statement_running_seconds",
+                     "lockkeeper_stage_duration_seconds{stage}",
+                     "lockkeeper_lock_wait_seconds",
+                     "lockkeeper_lock_attempts",
+                     "lockkeeper_lock_timeout_retries",
+                     "lockkeeper_blockers_seen",
+                     "lockkeeper_queue_peak_sessions",
+                     "lockkeeper_queue_longest_seconds",
+                     "lockkeeper_invalid_indexes_repaired",
+                     "lockkeeper_migrations_applied",
+                     "lockkeeper_migrations_pending",
+                     "lockkeeper_migrations_known",
+                     "lockkeeper_migrations_half_done",
+                     "lockkeeper_schema_version_info{version}",
+                     "lockkeeper_schema_ahead",
+                     "lockkeeper_checksum_mismatches",
+                     "lockkeeper_touched_table_rows",
+                     "lockkeeper_touched_table_bytes",
+                     "lockkeeper_migration_duration_seconds{version}",
+                 });
 }
 
 TEST_CASE("help texts need no escaping, in the text format and in the table") {

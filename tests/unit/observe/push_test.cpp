@@ -69,4 +69,22 @@ TEST_CASE("nothing is pushed when there are no metrics, because an empty PUT del
   CHECK(push(target, PushMode::replace, "") == "metrics not pushed: there are none");
 }
 
+TEST_CASE("what a URL's path says is who receives the metrics") {
+  for (const char* url : {"http://vm:8428/api/v1/import/prometheus", "http://vm:8428/api/v1/import/prometheus/",
+                          "https://vm/insert/0/prometheus/api/v1/import/prometheus?extra_label=a=b"}) {
+    CAPTURE(url);
+    CHECK(kind_of(url) == TargetKind::victoria_metrics);
+  }
+  for (const char* url : {"http://prometheus:9090/api/v1/otlp/v1/metrics", "http://collector:4318/v1/metrics",
+                          "http://collector:4318/v1/metrics/#x"}) {
+    CAPTURE(url);
+    CHECK(kind_of(url) == TargetKind::otlp);
+  }
+  for (const char* url : {"", "http://pushgateway:9091", "http://pushgateway:9091/", "http://x/push/gateway",
+                          "http://x/?to=/v1/metrics", "http://x/api/v1/import", "http://x/v1/metrics/job"}) {
+    CAPTURE(url);
+    CHECK(kind_of(url) == TargetKind::pushgateway);
+  }
+}
+
 }  // namespace lockkeeper::observe

@@ -56,7 +56,13 @@ core::Report applied_report() {
   report.half_done = 0;
   report.checksum_mismatches = 0;
   report.lock_wait = 1500us;
+  report.lock_attempts = 2;
   report.lock_timeout_retries = 3;
+  report.blockers_seen = 2;
+  report.queue_peak = 5;
+  report.queue_longest = 1250ms;
+  report.invalid_indexes_repaired = 1;
+  report.touched = {.rows = 1000, .bytes = 81'920};
   report.stages = {{.stage = "connect", .duration = 20ms},
                    {.stage = "plan", .duration = 5ms},
                    {.stage = "lock", .duration = 2ms},
@@ -160,6 +166,14 @@ std::vector<core::Event> every_event() {
                       .wait = 700ms,
                       .blockers = {reports_session()},
                       .queued = 3},
+      core::WaitsSeen{.version = "20250520000000",
+                      .name = "calendly_integration",
+                      .blockers = {4711},
+                      .queued = 3,
+                      .queued_longest = 1500ms},
+      core::IndexRepaired{.index = "orders_customer",
+                          .message = "index orders_customer was INVALID, left by a build that failed: dropped and "
+                                     "built again"},
       core::StepFinished{.step = applied_report().applied[0]},
       core::StepFailed{.version = "42", .name = "add_index", .error = failed_report().error.value()},
       core::RunFinished{.report = applied_report()},

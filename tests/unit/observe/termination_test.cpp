@@ -37,11 +37,14 @@ void check_valid(const std::string& text, std::size_t limit = k_termination_limi
 }  // namespace
 
 TEST_CASE("the summary of a successful run") {
-  CHECK(summary(test::applied_report()).dump() ==
-        R"({"exit_code":0,"outcome":"ok","retry":"success","command":"up","tool_version":"0.1.0","environment":"prod",)"
-        R"("database":"app","version_from":"","version_to":"20250520000000","applied":1,)"
-        R"("migrations":["20250520000000_calendly_integration"],"pending":0,"known":1,"ahead":false,"half_done":0,)"
-        R"("checksum_mismatches":0,"lock_wait_seconds":0.0015,"lock_timeout_retries":3,"duration_seconds":0.08})");
+  CHECK(
+      summary(test::applied_report()).dump() ==
+      R"({"exit_code":0,"outcome":"ok","retry":"success","command":"up","tool_version":"0.1.0","environment":"prod",)"
+      R"("database":"app","version_from":"","version_to":"20250520000000","applied":1,)"
+      R"("migrations":["20250520000000_calendly_integration"],"pending":0,"known":1,"ahead":false,"half_done":0,)"
+      R"("checksum_mismatches":0,"lock_wait_seconds":0.0015,"lock_timeout_retries":3,"lock_attempts":2,"blockers_seen":2,)"
+      R"("queue_peak_sessions":5,"queue_longest_seconds":1.25,"invalid_indexes_repaired":1,"touched_table_rows":1000,)"
+      R"("touched_table_bytes":81920,"duration_seconds":0.08})");
 }
 
 TEST_CASE("what is not known is not in the summary") {

@@ -171,6 +171,10 @@ containerd before 2.2, which mounts the whole image.
 {{- if or $m.ca.secret $m.ca.configMap }}
 {{ include "lockkeeper.variable" (dict "name" "LOCKKEEPER_METRICS_CA_FILE" "value" "/run/lockkeeper/metrics-ca.crt") }}
 {{- end }}
+{{- if $m.clientCertificate.existingSecret }}
+{{ include "lockkeeper.variable" (dict "name" "LOCKKEEPER_METRICS_CLIENT_CERTIFICATE" "value" "/run/lockkeeper/metrics-client.crt") }}
+{{ include "lockkeeper.variable" (dict "name" "LOCKKEEPER_METRICS_CLIENT_KEY" "value" "/run/lockkeeper/metrics-client.key") }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -240,6 +244,12 @@ containerd before 2.2, which mounts the whole image.
 {{ include "lockkeeper.credential" (dict "kind" "secret" "name" .secret "key" .key "path" "metrics-ca.crt") }}
 {{- else if .configMap }}
 {{ include "lockkeeper.credential" (dict "kind" "configMap" "name" .configMap "key" .key "path" "metrics-ca.crt") }}
+{{- end }}
+{{- end }}
+{{- with $v.metrics.clientCertificate }}
+{{- if .existingSecret }}
+{{ include "lockkeeper.credential" (dict "kind" "secret" "name" .existingSecret "key" .certKey "path" "metrics-client.crt") }}
+{{ include "lockkeeper.credential" (dict "kind" "secret" "name" .existingSecret "key" .keyKey "path" "metrics-client.key") }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -39,7 +39,7 @@
 {{- end }}
 
 {{- /* settings that are values of their own */}}
-{{- $own := dict "migrations" "migrations.path" "deadline" "deadline" "log_format" "logFormat" "database_url_env" "database" "database_url_file" "database" "metrics_url" "metrics.url" "metrics_required" "metrics.required" "metrics_username" "metrics.basicAuth" "metrics_password_file" "metrics.basicAuth" "metrics_bearer_token_file" "metrics.bearerToken" "metrics_ca_file" "metrics.ca" }}
+{{- $own := dict "migrations" "migrations.path" "deadline" "deadline" "log_format" "logFormat" "database_url_env" "database" "database_url_file" "database" "metrics_url" "metrics.url" "metrics_required" "metrics.required" "metrics_username" "metrics.basicAuth" "metrics_password_file" "metrics.basicAuth" "metrics_bearer_token_file" "metrics.bearerToken" "metrics_ca_file" "metrics.ca" "metrics_client_certificate" "metrics.clientCertificate" "metrics_client_key" "metrics.clientCertificate" }}
 {{- range $key, $_ := $v.settings }}
 {{- if hasKey $own $key }}
 {{- $p = append $p (printf "settings.%s is set: it has a value of its own, %s" $key (get $own $key)) }}
@@ -159,7 +159,7 @@
 
 {{- /* the metrics */}}
 {{- with $v.metrics }}
-{{- if and (not .url) (or .required .basicAuth.existingSecret .basicAuth.username .bearerToken.existingSecret .ca.secret .ca.configMap) }}
+{{- if and (not .url) (or .required .basicAuth.existingSecret .basicAuth.username .bearerToken.existingSecret .ca.secret .ca.configMap .clientCertificate.existingSecret) }}
 {{- $p = append $p "metrics.url is not set, and other metrics values are: there is nothing to push to" }}
 {{- end }}
 {{- if contains "@" .url }}
