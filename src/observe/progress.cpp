@@ -62,7 +62,7 @@ std::string bar(double fraction, bool colour) {
 
 /// What stands in the middle when no phase is known.
 std::string statement_text(const core::StepProgress& event) {
-  const std::string migration = id(event.version, event.name);
+  std::string migration = id(event.version, event.name);
   if (!event.index) {
     return migration;
   }

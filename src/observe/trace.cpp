@@ -1,6 +1,6 @@
 #include "observe/trace.hpp"
 
-#include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -67,8 +67,8 @@ Attributes of_migration(const core::Report& report, const core::AppliedStep& ste
 
 class Trace {
  public:
-  Trace(const core::Report& report, const TraceContext& context, const std::string& root_span)
-      : m_report(report), m_context(context), m_root(root_span) {}
+  Trace(const core::Report& report, const TraceContext& context, std::string root_span)
+      : m_report(report), m_context(context), m_root(std::move(root_span)) {}
 
   std::vector<Span> make() {
     add_root();
