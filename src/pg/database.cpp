@@ -365,6 +365,7 @@ void Database::record(const core::Record& record) {
 std::vector<ExpectationResult> Database::check(const std::vector<Expectation>& expectations) {
   if (m_per_transaction && expectations.size() > 1) {  // one transaction a request, see Connection::run()
     std::vector<ExpectationResult> results;
+    results.reserve(expectations.size());
     for (const Expectation& expectation : expectations) {
       results.push_back(check({expectation}).front());
     }
