@@ -23,6 +23,7 @@ using test::Certificates;
 using test::free_address;
 using test::has;
 using test::Pushgateway;
+using test::report;
 using test::Socket;
 
 PushTarget target_for(const std::string& url) {
@@ -32,21 +33,6 @@ PushTarget target_for(const std::string& url) {
   target.job = "lockkeeper";
   target.labels = {{"namespace", "shop"}, {"database", "app"}, {"environment", ""}};
   return target;
-}
-
-core::Report report(util::Outcome outcome) {
-  core::Report report;
-  report.command = "up";
-  report.tool_version = "0.1.0";
-  report.database = "app";
-  report.outcome = outcome;
-  report.version_to = "20250520000000";
-  report.applied = {{.version = "20250520000000", .name = "x", .direction = "up", .statements = 1, .duration = 12ms}};
-  report.known = 1;
-  report.pending = 0;
-  report.started = util::WallTime(1795356000043ms);
-  report.duration = 80ms;
-  return report;
 }
 
 // "geheim", cost 4. Made with: perl -e 'print crypt("geheim", q($2b$04$abcdefghijklmnopqrstuu))'

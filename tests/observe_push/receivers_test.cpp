@@ -25,6 +25,7 @@ using test::CannedServer;
 using test::Certificates;
 using test::has;
 using test::OtlpReceiver;
+using test::report;
 using test::VictoriaMetrics;
 
 PushTarget target_for(const std::string& url) {
@@ -33,20 +34,6 @@ PushTarget target_for(const std::string& url) {
   target.url = url;
   target.job = "lockkeeper";
   return target;
-}
-
-core::Report report() {
-  core::Report report;
-  report.command = "up";
-  report.tool_version = "0.1.0";
-  report.database = "app";
-  report.version_to = "20250520000000";
-  report.applied = {{.version = "20250520000000", .name = "x", .direction = "up", .statements = 1, .duration = 12ms}};
-  report.known = 1;
-  report.pending = 0;
-  report.started = util::WallTime(1795356000043ms);
-  report.duration = 80ms;
-  return report;
 }
 
 std::string otlp_body() {

@@ -31,7 +31,26 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "core/report.hpp"
+
 namespace lockkeeper::test {
+
+/// Of a run that has applied one migration.
+inline core::Report report(util::Outcome outcome = util::Outcome::ok) {
+  using namespace std::chrono_literals;
+  core::Report report;
+  report.command = "up";
+  report.tool_version = "0.1.0";
+  report.database = "app";
+  report.outcome = outcome;
+  report.version_to = "20250520000000";
+  report.applied = {{.version = "20250520000000", .name = "x", .direction = "up", .statements = 1, .duration = 12ms}};
+  report.known = 1;
+  report.pending = 0;
+  report.started = util::WallTime(1795356000043ms);
+  report.duration = 80ms;
+  return report;
+}
 
 class Socket {
  public:
