@@ -135,9 +135,9 @@ Json json_of(const Span& span) {
 // --- the environment -------------------------------------------------------------------------------------------------
 
 std::optional<int> hex_digit(char c) {
-  int digit = 0;
-  const auto [end, error] = std::from_chars(&c, &c + 1, digit, 16);
-  return error == std::errc() && end == &c + 1 ? std::optional(digit) : std::nullopt;
+  constexpr std::string_view k_digits = "0123456789abcdef";
+  const std::size_t digit = k_digits.find(c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c);
+  return digit == std::string_view::npos ? std::nullopt : std::optional(static_cast<int>(digit));
 }
 
 std::optional<std::string> percent_decoded(std::string_view text) {
