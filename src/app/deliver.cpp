@@ -96,11 +96,11 @@ std::vector<std::string> push_to_all(const config::Settings& settings, const std
       clock, hurry ? std::min(settings.metrics.timeout, k_after_signal) : settings.metrics.timeout);
   const util::WallTime now = clock.wall();
   std::vector<std::string> warnings;
-  std::size_t left = settings.metrics.urls.size();
+  int left = static_cast<int>(settings.metrics.urls.size());
   for (const std::string& url : settings.metrics.urls) {
+    const auto part = limit.remaining(clock).value_or(settings.metrics.timeout) / left--;
     try {
       observe::PushTarget target = make_target(settings.metrics, url);
-      const auto part = limit.remaining(clock).value_or(settings.metrics.timeout) / static_cast<int>(left--);
       target.timeout = std::max(std::chrono::duration_cast<util::Duration>(part), k_least);
       target.labels = group_labels(settings, database);
       target.stop = stop;
@@ -137,11 +137,12 @@ std::vector<std::string> deliver_all(const config::Settings& settings, const cor
   return warnings;
 }
 
-}  // namespace
-
+/// Whether the metrics options are for this command.
 bool delivers_metrics(const std::string& command) {
   return command == "up" || command == "down";
 }
+
+}  // namespace
 
 std::unique_ptr<observe::Heartbeat> make_heartbeat(const config::Settings& settings, const core::Report& report,
                                                    util::Clock& clock, core::Observer& next) {

@@ -18,9 +18,6 @@
 
 namespace lockkeeper::app {
 
-/// Whether the metrics options are for this command.
-bool delivers_metrics(const std::string& command);
-
 /// The observer that also tells receivers that the run is alive; nullptr when nobody wants to know.
 std::unique_ptr<observe::Heartbeat> make_heartbeat(const config::Settings& settings, const core::Report& report,
                                                    util::Clock& clock, core::Observer& next);

@@ -66,7 +66,6 @@ HttpRequest request_for(const PushTarget& target, PushMode mode, const std::stri
                       .client_key = target.client_key,
                       .connect_timeout = target.connect_timeout,
                       .timeout = target.timeout,
-                      .retry = target.retry,
                       .stop = target.stop};
   switch (kind_of(target.url)) {
     case TargetKind::pushgateway:

@@ -36,7 +36,6 @@ struct PushTarget {
   std::string client_key;          ///< PEM; empty = in client_certificate
   util::Duration connect_timeout{2000};
   util::Duration timeout{5000};  ///< in all, connecting and a second attempt included; zero means the default
-  bool retry = true;             ///< one second attempt, when it may help (http.hpp)
   /// When it becomes true the push ends within 50 ms, with a warning. May be null.
   const std::atomic<bool>* stop = nullptr;
 };

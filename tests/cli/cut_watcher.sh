@@ -7,7 +7,7 @@ password=${URL#*://*:}
 password=${password%%@*}
 start_proxy
 declare -A count=([0]=0)
-mig 1_slow <<<'CREATE TABLE a (id int); SELECT pg_sleep(0.7);'
+mig 1_slow <<<'CREATE TABLE a (id int); SELECT pg_sleep(0.6);'
 ask_proxy arm
 run_through_proxy
 expect_code 0
@@ -15,6 +15,8 @@ ask_proxy verdict
 ask_places 2
 ((${#all_places[@]} > 10)) || fail "there was no second connection: ${all_places[*]}"
 choose '' 13 3
+# How many looks a statement gets depends on the machine's mood: a longer one reaches all that were counted.
+mig 1_slow <<<'CREATE TABLE a (id int); SELECT pg_sleep(1);'
 for i in "${!places[@]}"; do
   sql 'SET client_min_messages = error; DROP SCHEMA lockkeeper CASCADE; DROP TABLE a'
   how=(fin rst)
