@@ -45,7 +45,8 @@ States states_of(const History& history) {
   States states;
   for (const HistoryRow& row : history.rows) {
     if (row.outcome != AttemptOutcome::failed) {
-      states[row.version] = {.state = state_after(row), .row = &row};
+      // Rows mostly come in the order of versions: at the end first.
+      states.insert_or_assign(states.end(), row.version, VersionState{.state = state_after(row), .row = &row});
     }
   }
   return states;

@@ -38,6 +38,9 @@ struct History {
   bool exists = false;           ///< the table is there
   int layout = 0;                ///< 0 = not known
   std::vector<HistoryRow> rows;  ///< by id; failed attempts left out
+  /// The server compared: exactly the files' versions are applied, with their checksums, and nothing is half done. Then
+  /// there are no rows here.
+  bool matches_files = false;
 };
 
 enum class State { pending, applied, half_done };

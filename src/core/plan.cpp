@@ -28,10 +28,15 @@ std::string row_id(const HistoryRow& row) {
 class Planner {
  public:
   Planner(std::span<Migration> files, const History& history, const Policy& policy)
-      : m_files(files), m_policy(policy), m_states(states_of(history)) {}
+      : m_files(files), m_history(history), m_policy(policy), m_states(states_of(history)) {}
 
   Plan make() {
     m_plan.known = m_files.size();
+    if (m_history.matches_files && !m_files.empty()) {
+      m_plan.applied = m_files.size();
+      m_plan.newest = m_files.back().version;
+      return std::move(m_plan);
+    }
     m_plan.newest = newest_applied(m_states);
     for (const auto& [version, state] : m_states) {
       m_plan.applied += state.state == State::applied ? 1 : 0;
@@ -151,6 +156,7 @@ class Planner {
   }
 
   std::span<Migration> m_files;
+  const History& m_history;
   const Policy& m_policy;
   States m_states;
   Plan m_plan;

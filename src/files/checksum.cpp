@@ -1,8 +1,10 @@
 #include "files/checksum.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -16,6 +18,9 @@ namespace {
 struct ContextDeleter {
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 };
+struct AlgorithmDeleter {
+  void operator()(EVP_MD* algorithm) const { EVP_MD_free(algorithm); }
+};
 
 void require(int ok) {
   if (ok != 1) {
@@ -24,11 +29,17 @@ void require(int ok) {
   }
 }
 
+/// Looked up once: EVP_sha256() would be looked up again for each file. nullptr: there is none.
+const EVP_MD* algorithm() {
+  static const std::unique_ptr<EVP_MD, AlgorithmDeleter> k_algorithm(EVP_MD_fetch(nullptr, "SHA256", nullptr));
+  return k_algorithm.get();
+}
+
 class Sha256 {
  public:
   Sha256() : m_context(EVP_MD_CTX_new()) {
-    require(m_context != nullptr ? 1 : 0);
-    require(EVP_DigestInit_ex(m_context.get(), EVP_sha256(), nullptr));
+    require(m_context != nullptr && algorithm() != nullptr ? 1 : 0);
+    require(EVP_DigestInit_ex(m_context.get(), algorithm(), nullptr));
   }
   void add(std::string_view bytes) { require(EVP_DigestUpdate(m_context.get(), bytes.data(), bytes.size())); }
 
@@ -38,6 +49,7 @@ class Sha256 {
     require(EVP_DigestFinal_ex(m_context.get(), digest.data(), &size));
     constexpr std::string_view k_digits = "0123456789abcdef";
     std::string result;
+    result.reserve(std::size_t{2} * size);
     for (std::size_t i = 0; i < size; ++i) {
       result += k_digits[digest[i] >> 4U];
       result += k_digits[digest[i] & 0xFU];
@@ -64,6 +76,24 @@ std::string script_checksum(std::string_view text) {
     text.remove_prefix(crlf + 1);
   }
   hash.add(text);
+  return hash.hex();
+}
+
+std::string history_checksum(std::span<const core::Migration> migrations) {
+  std::vector<const core::Migration*> ordered;
+  ordered.reserve(migrations.size());
+  for (const core::Migration& migration : migrations) {
+    ordered.push_back(&migration);
+  }
+  std::sort(ordered.begin(), ordered.end(),
+            [](const auto* a, const auto* b) { return a->version.str() < b->version.str(); });
+  Sha256 hash;
+  for (const core::Migration* migration : ordered) {
+    for (const std::string_view part : {std::string_view(migration->version.str()), std::string_view(" "),
+                                        std::string_view(migration->up.checksum), std::string_view("\n")}) {
+      hash.add(part);
+    }
+  }
   return hash.hex();
 }
 

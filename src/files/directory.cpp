@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <optional>
 #include <system_error>
@@ -14,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "files/checksum.hpp"
+#include "files/file_system.hpp"
 #include "files/metadata.hpp"
 #include "files/name.hpp"
 #include "files/rules.hpp"
@@ -30,6 +29,8 @@ using core::Script;
 using util::ErrorInfo;
 
 constexpr std::size_t k_max_bytes = std::size_t{64} * 1024 * 1024;
+/// Texts that scan() leaves in memory for parse(): of the newest migrations, since those may be pending.
+constexpr std::size_t k_kept_text = std::size_t{4} * 1024 * 1024;
 constexpr std::string_view k_bom = "\xEF\xBB\xBF";
 constexpr std::string_view k_up = "up.sql";
 constexpr std::string_view k_down = "down.sql";
@@ -75,36 +76,42 @@ void throw_if_any(std::vector<ErrorInfo> problems, const std::string& directory)
 // Reading one file
 
 std::string join(const std::string& directory, std::string_view name) {
-  return fmt::format("{}{}{}", directory, directory.ends_with('/') ? "" : "/", name);
+  std::string path;
+  path.reserve(directory.size() + 1 + name.size());
+  path += directory;
+  path += directory.ends_with('/') ? "" : "/";
+  path += name;
+  return path;
+}
+
+std::string error_text(int error) {
+  return std::generic_category().message(error);
+}
+
+ErrorInfo unread_problem(const std::string& path, const Unread& unread) {
+  switch (unread.why) {
+    case Unread::Why::not_regular: return file_problem(path, "expected a file, found something else");
+    case Unread::Why::too_large:
+      return file_problem(path, fmt::format("larger than {} MiB", k_max_bytes / 1024 / 1024),
+                          "Split it into several migrations, or load the data in another way.");
+    case Unread::Why::refused: break;
+  }
+  if (unread.error == ENOENT) {
+    return file_problem(path, "a symbolic link that leads nowhere",
+                        "In Kubernetes, check the volume's items and optional keys.");
+  }
+  return file_problem(
+      path, fmt::format("cannot be read: {}", error_text(unread.error)),
+      unread.error == EACCES ? "The process needs permission to read it; check securityContext and defaultMode." : "");
 }
 
 std::optional<std::string> read_bytes(const std::string& path, std::vector<ErrorInfo>& problems) {
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (status.type() == fs::file_type::not_found) {
-    problems.push_back(file_problem(path, "a symbolic link that leads nowhere",
-                                    "In Kubernetes, check the volume's items and optional keys."));
+  auto read = read_file(path, k_max_bytes);
+  if (const auto* unread = std::get_if<Unread>(&read)) {
+    problems.push_back(unread_problem(path, *unread));
     return std::nullopt;
   }
-  if (error || status.type() != fs::file_type::regular) {
-    problems.push_back(file_problem(path, error ? fmt::format("cannot be read: {}", error.message())
-                                                : std::string("expected a file, found something else")));
-    return std::nullopt;
-  }
-  if (const std::uintmax_t size = fs::file_size(path, error); !error && size > k_max_bytes) {
-    problems.push_back(file_problem(path, fmt::format("larger than {} MiB", k_max_bytes / 1024 / 1024),
-                                    "Split it into several migrations, or load the data in another way."));
-    return std::nullopt;
-  }
-  errno = 0;
-  std::ifstream stream(path, std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  if (!stream.is_open() || stream.bad()) {
-    problems.push_back(file_problem(path, fmt::format("cannot be read: {}", std::strerror(errno)),
-                                    "The process needs permission to read it; check securityContext and defaultMode."));
-    return std::nullopt;
-  }
-  return bytes;
+  return std::get<std::string>(std::move(read));
 }
 
 /// The offset of the first byte that is no UTF-8.
@@ -121,11 +128,12 @@ std::size_t first_invalid_byte(std::string_view text) {
 
 /// Where a line starts with \p marker.
 std::optional<std::size_t> line_with(std::string_view text, std::string_view marker) {
-  if (text.starts_with(marker)) {
-    return 0;
+  for (std::size_t at = text.find(marker); at != std::string_view::npos; at = text.find(marker, at + 1)) {
+    if (at == 0 || text[at - 1] == '\n') {
+      return at;
+    }
   }
-  const std::size_t at = text.find(fmt::format("\n{}", marker));
-  return at == std::string_view::npos ? std::nullopt : std::optional(at + 1);
+  return std::nullopt;
 }
 
 /// What an editor, git or a download leaves in a file that no migration wants.
@@ -190,37 +198,22 @@ std::optional<Script> read_script(const std::string& path, std::vector<ErrorInfo
 // ---------------------------------------------------------------------------------------------------------------------
 // Listing
 
-struct DirectoryEntry {
-  std::string name;
-  bool is_directory = false;
-};
-
-/// Sorted by name, without what starts with a dot: hidden files, and ..data and its time stamped directory, which the
-/// kubelet puts next to the links that lead into it.
+/// Without what starts with a dot: hidden files, and ..data and its time stamped directory, which the kubelet puts next
+/// to the links that lead into it.
 std::vector<DirectoryEntry> list(const std::string& directory) {
-  std::error_code error;
-  fs::directory_iterator iterator(directory, error);
-  std::vector<DirectoryEntry> entries;
-  for (; !error && iterator != fs::directory_iterator(); iterator.increment(error)) {
-    std::string name = iterator->path().filename().string();
-    if (!name.starts_with('.')) {
-      std::error_code ignored;  // a link that leads nowhere is no directory; whoever reads it says so
-      entries.push_back({std::move(name), iterator->is_directory(ignored)});
-    }
+  auto listed = list_directory(directory);
+  if (auto* entries = std::get_if<std::vector<DirectoryEntry>>(&listed)) {
+    return std::move(*entries);
   }
-  if (error == std::errc::no_such_file_or_directory) {
+  const int error = std::get<int>(listed);
+  if (error == ENOENT) {
     throw util::Error(file_problem(directory, "there is no such directory",
                                    "Set --migrations to the directory that holds the migrations; in Kubernetes, check "
                                    "the image or the volume mount."));
   }
-  if (error) {
-    throw util::Error(file_problem(directory, fmt::format("cannot be read: {}", error.message()),
-                                   error == std::errc::not_a_directory
-                                       ? "Set --migrations to the directory that holds the migrations."
-                                       : "The process needs permission to list it."));
-  }
-  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-  return entries;
+  throw util::Error(file_problem(directory, fmt::format("cannot be read: {}", error_text(error)),
+                                 error == ENOTDIR ? "Set --migrations to the directory that holds the migrations."
+                                                  : "The process needs permission to list it."));
 }
 
 bool is_documentation(std::string_view name) {
@@ -284,27 +277,63 @@ std::optional<Migration> scan_migration(const std::string& path, DirectoryName n
   return migration;
 }
 
-void scan_directory(const std::string& path, const std::string& name, std::vector<Migration>& migrations,
-                    std::vector<ErrorInfo>& problems) {
-  auto parsed = parse_directory_name(name);
-  if (const auto* problem = std::get_if<NameProblem>(&parsed)) {
-    problems.push_back(file_problem(path, fmt::format("the directory's name {}", problem->message), problem->hint));
-    return;
+/// The migrations as they are scanned, with the texts of the last k_kept_text of them.
+class Scanned {
+ public:
+  explicit Scanned(std::size_t expected) { m_migrations.reserve(expected); }
+
+  void add(Migration migration) {
+    m_bytes += text_size(migration);
+    m_migrations.push_back(std::move(migration));
+    for (; m_bytes > k_kept_text; ++m_oldest_kept) {
+      Migration& oldest = m_migrations[m_oldest_kept];
+      m_bytes -= text_size(oldest);
+      oldest.up.text = std::string();  // an assignment of {} would keep the memory
+      if (oldest.down) {
+        oldest.down->text = std::string();
+      }
+    }
   }
+  [[nodiscard]] bool empty() const { return m_migrations.empty(); }
+  [[nodiscard]] std::vector<Migration> take() { return std::move(m_migrations); }
+
+ private:
+  static std::size_t text_size(const Migration& migration) {
+    return migration.up.text.size() + (migration.down ? migration.down->text.size() : 0);
+  }
+
+  std::vector<Migration> m_migrations;
+  std::size_t m_bytes = 0;
+  std::size_t m_oldest_kept = 0;
+};
+
+void scan_directory(const std::string& path, DirectoryName name, Scanned& scanned, std::vector<ErrorInfo>& problems) {
   try {
-    if (auto migration = scan_migration(path, std::get<DirectoryName>(std::move(parsed)), problems)) {
-      migrations.push_back(std::move(*migration));
+    if (auto migration = scan_migration(path, std::move(name), problems)) {
+      scanned.add(std::move(*migration));
     }
   } catch (const util::Error& error) {  // the directory cannot be listed
     problems.push_back(error.info());
   }
 }
 
-void check_duplicates(const std::vector<std::pair<core::Version, std::string>>& versions,
+/// Files are mostly named so that they are in order already; sorting would move all of them to find that out.
+template <typename Values, typename Less>
+void put_in_order(Values& values, Less less) {
+  if (!std::is_sorted(values.begin(), values.end(), less)) {
+    std::stable_sort(values.begin(), values.end(), less);
+  }
+}
+
+using NamedVersion = std::pair<core::Version, std::string_view>;  ///< and the name of its directory
+
+void check_duplicates(std::vector<NamedVersion> versions, const std::string& directory,
                       std::vector<ErrorInfo>& problems) {
+  put_in_order(versions, [](const auto& a, const auto& b) { return a.first < b.first; });
   for (std::size_t i = 1; i < versions.size(); ++i) {
     if (versions[i].first == versions[i - 1].first) {
-      problems.push_back(file_problem(versions[i].second, fmt::format("the same version as {}", versions[i - 1].second),
+      problems.push_back(file_problem(join(directory, versions[i].second),
+                                      fmt::format("the same version as {}", join(directory, versions[i - 1].second)),
                                       "Give one of the two another version; leading zeros do not count."));
     }
   }
@@ -313,7 +342,24 @@ void check_duplicates(const std::vector<std::pair<core::Version, std::string>>& 
 // ---------------------------------------------------------------------------------------------------------------------
 // Parsing
 
+/// A text that scan() did not keep; false when there is a problem, which is noted.
+bool read_again(Script& script, std::vector<ErrorInfo>& problems) {
+  std::optional<Script> again = read_script(script.path, problems);
+  if (again && again->checksum != script.checksum) {
+    problems.push_back(file_problem(script.path, "the file was changed while this run was reading it",
+                                    "Nothing of it was run; run again."));
+    return false;
+  }
+  if (again) {
+    script.text = std::move(again->text);
+  }
+  return again.has_value();
+}
+
 void parse_script(Script& script, std::vector<ErrorInfo>& problems) {
+  if (script.text.empty() && !read_again(script, problems)) {
+    return;
+  }
   SplitResult result = split(script.text, script.path);
   script.statements = std::move(result.statements);
   script.parsed = true;
@@ -367,11 +413,11 @@ void parse_migration(Migration& migration, std::vector<ErrorInfo>& problems) {
 }  // namespace
 
 std::vector<Migration> scan(const std::string& directory) {
+  const std::vector<DirectoryEntry> entries = list(directory);
   std::vector<ErrorInfo> problems;
-  std::vector<Migration> migrations;
-  std::vector<std::pair<core::Version, std::string>> versions;  // of broken migrations, too
-  for (const DirectoryEntry& entry : list(directory)) {
-    const std::string path = join(directory, entry.name);
+  std::vector<NamedVersion> versions;  // of broken migrations, too
+  Scanned scanned(entries.size());
+  for (const DirectoryEntry& entry : entries) {
     if (!entry.is_directory) {
       check_plain_file(directory, entry.name, problems);
       continue;
@@ -379,20 +425,24 @@ std::vector<Migration> scan(const std::string& directory) {
     if (entry.name == "lost+found") {  // the root of an ext4 volume
       continue;
     }
-    if (const auto name = parse_directory_name(entry.name); const auto* good = std::get_if<DirectoryName>(&name)) {
-      versions.emplace_back(good->version, path);
+    const std::string path = join(directory, entry.name);
+    auto name = parse_directory_name(entry.name);
+    if (const auto* problem = std::get_if<NameProblem>(&name)) {
+      problems.push_back(file_problem(path, fmt::format("the directory's name {}", problem->message), problem->hint));
+      continue;
     }
-    scan_directory(path, entry.name, migrations, problems);
+    versions.emplace_back(std::get<DirectoryName>(name).version, entry.name);
+    scan_directory(path, std::get<DirectoryName>(std::move(name)), scanned, problems);
   }
-  std::stable_sort(versions.begin(), versions.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  check_duplicates(versions, problems);
-  if (migrations.empty() && problems.empty()) {
+  check_duplicates(std::move(versions), directory, problems);
+  if (scanned.empty() && problems.empty()) {
     problems.push_back(file_problem(directory, "there are no migrations in the directory",
                                     "A volume that is not mounted looks like this; create a migration with: "
                                     "lockkeeper new NAME."));
   }
   throw_if_any(std::move(problems), directory);
-  std::sort(migrations.begin(), migrations.end(), [](const auto& a, const auto& b) { return a.version < b.version; });
+  std::vector<Migration> migrations = scanned.take();
+  put_in_order(migrations, [](const auto& a, const auto& b) { return a.version < b.version; });
   return migrations;
 }
 

@@ -1,6 +1,8 @@
 #include "util/text.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 #include <numeric>
 #include <vector>
 
@@ -49,6 +51,19 @@ std::size_t sequence_length(std::string_view text) {
     return ok ? 4 : 0;
   }
   return 0;
+}
+
+/// How many bytes at the start of \p text are ASCII, counted in eights: most text is nothing else.
+std::size_t ascii_length(std::string_view text) {
+  constexpr std::uint64_t k_high_bits = 0x8080808080808080U;
+  std::size_t length = 0;
+  for (std::uint64_t eight = 0; length + sizeof eight <= text.size(); length += sizeof eight) {
+    std::memcpy(&eight, text.data() + length, sizeof eight);
+    if ((eight & k_high_bits) != 0) {
+      break;
+    }
+  }
+  return length;
 }
 
 }  // namespace
@@ -102,7 +117,7 @@ std::string excerpt(std::string_view text, LineColumn at) {
 }
 
 bool is_valid_utf8(std::string_view text) {
-  while (!text.empty()) {
+  while (text.remove_prefix(ascii_length(text)), !text.empty()) {
     const std::size_t length = sequence_length(text);
     if (length == 0) {
       return false;

@@ -50,6 +50,17 @@ using Versions = std::vector<std::string>;
 
 }  // namespace
 
+TEST_CASE("a history that the server found to be the files' leaves nothing to do and nothing to say") {
+  std::vector<Migration> files = make_files({"1", "2", "10"});
+  const core::History same{.exists = true, .layout = 1, .rows = {}, .matches_files = true};
+  const Plan plan = make_plan(files, same, {});
+  CHECK(plan.steps.empty());
+  CHECK(plan.findings.empty());
+  CHECK(plan.known == 3);
+  CHECK(plan.applied == 3);
+  CHECK(plan.newest.str() == "10");
+}
+
 TEST_CASE("everything is pending on a new database, in order") {
   std::vector<Migration> files = make_files({"1", "2", "10"});
   const core::History none;

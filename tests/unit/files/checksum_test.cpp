@@ -1,8 +1,11 @@
 #include "files/checksum.hpp"
 
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
+
+#include "support/migrations.hpp"
 
 using namespace lockkeeper;
 
@@ -18,4 +21,14 @@ TEST_CASE("Windows line ends do not change a script's checksum, other carriage r
   CHECK(files::script_checksum("\r\r\n") == files::sha256_hex("\r\n"));
   CHECK(files::script_checksum("a\rb") == files::sha256_hex("a\rb"));
   CHECK(files::script_checksum("a\r") == files::sha256_hex("a\r"));
+}
+
+TEST_CASE("the checksum of a history has a line for each migration, in the order of the versions as text") {
+  std::vector<core::Migration> migrations;
+  for (const std::string version : {"2", "007", "10"}) {
+    migrations.push_back(test::make_migration(version, {}));
+    migrations.back().up.checksum = "sum" + version;
+  }
+  CHECK(files::history_checksum(migrations) == files::sha256_hex("007 sum007\n10 sum10\n2 sum2\n"));
+  CHECK(files::history_checksum({}) == files::sha256_hex(""));
 }

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "files/checksum.hpp"
+#include "support/errors.hpp"
 #include "unit/files/temp_directory.hpp"
 
 using namespace lockkeeper;
@@ -271,6 +272,29 @@ TEST_CASE("a file that vanished between scan and parse is a problem, not an empt
   std::vector<Migration> migrations = files::scan(temp.path());
   std::filesystem::remove(temp.path("1_a/migration.yaml"));
   CHECK_THROWS_AS(files::parse(std::vector<Migration*>{migrations.data()}), util::Error);
+}
+
+TEST_CASE("only the newest texts are kept, and an older one is read again when it is needed") {
+  const TempDirectory temp;
+  const std::string large = "SELECT 1;" + std::string(std::size_t{3} * 1024 * 1024, ' ');
+  for (const std::string_view version : {"1", "2", "3"}) {
+    temp.write(fmt::format("{}_a/up.sql", version), large);
+  }
+  temp.write("1_a/down.sql", "SELECT 2;");
+  std::vector<Migration> migrations = files::scan(temp.path());
+  CHECK(migrations[0].up.text.empty());
+  CHECK(migrations[0].down->text.empty());
+  CHECK(migrations[0].up.checksum == migrations[2].up.checksum);
+  CHECK(migrations[1].up.text.empty());
+  CHECK(migrations[2].up.text == large);
+  files::parse(std::vector<Migration*>{migrations.data()});
+  CHECK(migrations[0].up.text == large);
+  CHECK(migrations[0].up.statements.size() == 1);
+  CHECK(migrations[0].down->text == "SELECT 2;");
+  // Changed meanwhile: the plan was made of the other one.
+  temp.write("2_a/up.sql", large + "\n");
+  CHECK(test::error_of([&] { files::parse(std::vector<Migration*>{&migrations[1]}); }).message ==
+        "the file was changed while this run was reading it");
 }
 
 TEST_CASE("transaction: decides how a file runs, auto from its statements") {
