@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "app/commands.hpp"
+#include "files/checksum.hpp"
 #include "files/directory.hpp"
 #include "observe/terminal.hpp"
 #include "util/duration.hpp"
@@ -63,7 +64,7 @@ void warn(Context& context, const core::Plan& plan) {
 
 Outcome check(Context& context) {
   std::vector<core::Migration> files = scan_files(context);
-  Session session(context, Session::Use::read);
+  Session session(context, Session::Use::read, files::history_checksum(files));
   const core::Plan plan = plan_run(context, files, session.snapshot().history);
   warn(context, plan);
   if (!up_to_date(context)) {
@@ -87,7 +88,7 @@ Outcome wait(Context& context) {
   for (Duration pause = k_first_look;; pause = std::min(pause * 2, k_longest_look)) {
     try {
       if (!session) {
-        session = std::make_unique<Session>(context, Session::Use::read);
+        session = std::make_unique<Session>(context, Session::Use::read, files::history_checksum(files));
         plan = plan_run(context, files, session->snapshot().history);
       } else {
         plan = plan_run(context, files, session->database().read().history);

@@ -1,7 +1,6 @@
 #include "app/context.hpp"
 
 #include <array>
-#include <iostream>
 #include <utility>
 
 #include <unistd.h>
@@ -128,6 +127,8 @@ pg::DatabaseSettings database_settings(const Context& context, const std::string
           .watch = {.on = settings.limits.watch,
                     .queue_limit = settings.limits.queue_limit,
                     .application_name = fmt::format("lockkeeper/{} watcher", k_version)},
+          .pipeline = settings.limits.pipeline,
+          .async_commits = settings.limits.async_commits,
           .check_lock_timeout = std::min(settings.limits.lock_timeout, k_longest_check_wait)};
 }
 
@@ -140,7 +141,7 @@ StageTimer::~StageTimer() {
   m_context.report.stages.push_back({.stage = m_stage, .duration = m_context.clock.now() - m_begin, .began = m_began});
 }
 
-Session::Session(Context& context, Use use) {
+Session::Session(Context& context, Use use, const std::string& expected_history) {
   const StageTimer timer(context, "connect");
   const util::SteadyTime begin = context.clock.now();
   const config::Settings& settings = context.settings;
@@ -160,8 +161,9 @@ Session::Session(Context& context, Use use) {
       .deadline = context.deadline};
   m_connection = std::make_unique<pg::Connection>(pg::connect(request, context.clock, context.observer));
   m_connection->set_deadline(context.deadline);
-  m_database = std::make_unique<pg::Database>(*m_connection, database_settings(context, last->search_path_schema),
-                                              context.clock, context.observer);
+  pg::DatabaseSettings database = database_settings(context, last->search_path_schema);
+  database.expected_history = expected_history;
+  m_database = std::make_unique<pg::Database>(*m_connection, std::move(database), context.clock, context.observer);
   m_snapshot = m_database->read();
   context.report.database = m_snapshot.server.database;
   context.observer.on(core::Connected{.target = m_connection->target(),
@@ -180,7 +182,9 @@ std::unique_ptr<Session> reconnect(Context& context) {
       util::Deadline::earlier(util::Deadline::after(context.clock, context.settings.connect_wait), context.deadline);
   for (;;) {
     try {
-      return std::make_unique<Session>(context, Session::Use::write);
+      auto session = std::make_unique<Session>(context, Session::Use::write);
+      session->database().assume_unsettled();
+      return session;
     } catch (const Error& error) {
       const bool not_primary = error.info().outcome == Outcome::unsupported_server;
       const bool lost_again = error.info().outcome == Outcome::connection_lost;

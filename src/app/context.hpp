@@ -53,9 +53,10 @@ class Session {
  public:
   enum class Use { read, write };
 
-  /// Connects, waiting as the settings say, and reads facts and history in one request.
+  /// Connects, waiting as the settings say, and reads facts and history in one request. \p expected_history: see
+  /// pg::DatabaseSettings; only for who makes a plan of the snapshot.
   /// \throws what pg::connect throws; Error{unsupported_server} when the server cannot be used for \p use
-  Session(Context& context, Use use);
+  Session(Context& context, Use use, const std::string& expected_history = {});
 
   [[nodiscard]] pg::Database& database() { return *m_database; }
   [[nodiscard]] pg::Connection& connection() { return *m_connection; }

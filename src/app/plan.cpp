@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.hpp"
+#include "files/checksum.hpp"
 #include "observe/terminal.hpp"
 #include "util/text.hpp"
 
@@ -111,7 +112,7 @@ std::string render_plan(const core::Plan& plan, bool colour) {
 Outcome plan(Context& context) {
   std::vector<core::Migration> files = scan_files(context);
   parse_all(files);
-  Session session(context, Session::Use::read);
+  Session session(context, Session::Use::read, files::history_checksum(files));
   const core::Plan plan = plan_run(context, files, session.snapshot().history);
   switch (context.settings.format) {
     case config::OutputFormat::json:

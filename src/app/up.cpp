@@ -1,9 +1,12 @@
 /// The life of a deploy, in order.
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "app/commands.hpp"
+#include "files/checksum.hpp"
 #include "observe/terminal.hpp"
 
 namespace lockkeeper::app {
@@ -37,16 +40,68 @@ class Progress {
   std::size_t m_applied_before;
 };
 
-/// Tells whether the migration whose COMMIT was not answered is applied, as soon as the plan shows it.
-void resolve_in_flight(Context& context, const Plan& plan, const core::Migration** in_flight) {
-  const auto pending = [&](const core::Step& step) { return step.migration == *in_flight; };
-  if (*in_flight == nullptr || std::any_of(plan.steps.begin(), plan.steps.end(), pending)) {
-    return;
+/// Migrations whose COMMIT may have arrived without an answer, oldest first.
+using InFlight = std::vector<const core::Migration*>;
+
+bool is_pending(const Plan& plan, const core::Version& version) {
+  return std::any_of(plan.steps.begin(), plan.steps.end(),
+                     [&](const core::Step& step) { return step.migration->version == version; });
+}
+
+/// Tells which of the migrations in flight are applied, as soon as the plan shows it, and which the server has lost.
+void resolve_in_flight(Context& context, const Plan& plan, InFlight& in_flight) {
+  for (const core::Migration* migration : std::exchange(in_flight, {})) {
+    if (is_pending(plan, migration->version)) {
+      continue;
+    }
+    report_arrived(context, *migration, "up", migration->up.statements.size());
+    context.observer.on(core::Note{.level = core::Level::info,
+                                   .message = fmt::format("{} is applied: its COMMIT had arrived", migration->id())});
   }
-  report_arrived(context, **in_flight, "up", (*in_flight)->up.statements.size());
-  context.observer.on(core::Note{.level = core::Level::info,
-                                 .message = fmt::format("{} is applied: its COMMIT had arrived", (*in_flight)->id())});
-  *in_flight = nullptr;
+  std::erase_if(context.report.applied, [&](const core::AppliedStep& step) {
+    const bool lost = is_pending(plan, core::Version(step.version));
+    if (lost) {
+      context.observer.on(core::Note{
+          .level = core::Level::warning,
+          .message = fmt::format("the server has lost {}, which was committed but not on its disk yet: it is "
+                                 "pending again",
+                                 step.version)});
+    }
+    return lost;
+  });
+}
+
+/// What had no answer when the connection was lost: it was the steps' turn from \p first on.
+InFlight in_flight_of(const Plan& plan, std::size_t first, std::size_t unanswered) {
+  InFlight in_flight;
+  for (std::size_t i = first; i < std::min(plan.steps.size(), first + unanswered); ++i) {
+    in_flight.push_back(plan.steps[i].migration);
+  }
+  return in_flight;
+}
+
+/// How many of the applied migrations are on the server's disk, as far as we know. \p before: as it was known before.
+std::size_t count_settled(const Context& context, Session& session, std::size_t before) {
+  const std::size_t applied = context.report.applied.size();
+  const auto open = session.database().unsettled();
+  return open ? applied - std::min(*open, applied) : std::min(before, applied);
+}
+
+/// The run ends, and what was committed last may still be lost: it is not reported as applied.
+[[noreturn]] void throw_unsettled(Context& context, const Error& error, std::size_t settled) {
+  auto& applied = context.report.applied;
+  if (applied.size() <= settled) {
+    throw Error(error.info());
+  }
+  util::ErrorInfo info = error.info();
+  const std::size_t open = applied.size() - settled;
+  info.detail +=
+      fmt::format("{}not counted: {}, from {} on, which the server has committed and may not have on its disk",
+                  info.detail.empty() ? "" : "\n", observe::counted(open, "migration"), applied[settled].version);
+  applied.resize(settled);
+  context.report.pending = context.report.pending.value_or(0) + open;
+  context.report.version_to = settled > 0 ? applied.back().version : context.report.version_from;
+  throw Error(std::move(info));
 }
 
 void require_session_for_all(const Context& context, Session& session, const Plan& plan) {
@@ -56,8 +111,7 @@ void require_session_for_all(const Context& context, Session& session, const Pla
 }
 
 /// With the lock: plan again, since another runner may have been faster, and apply. False: one was faster again.
-bool migrate_once(Context& context, Session& session, std::vector<core::Migration>& files,
-                  const core::Migration** in_flight) {
+bool migrate_once(Context& context, Session& session, std::vector<core::Migration>& files, InFlight& in_flight) {
   core::Run run = make_run(context, session);
   core::History history;
   {
@@ -68,6 +122,7 @@ bool migrate_once(Context& context, Session& session, std::vector<core::Migratio
   throw_findings(context, plan);
   resolve_in_flight(context, plan, in_flight);
   if (plan.steps.empty()) {
+    core::settle(run);
     return true;
   }
   require_session_for_all(context, session, plan);
@@ -78,13 +133,12 @@ bool migrate_once(Context& context, Session& session, std::vector<core::Migratio
   try {
     return core::apply(run, plan.steps);
   } catch (const Error&) {
-    *in_flight = plan.steps[std::min(context.report.applied.size() - before, plan.steps.size() - 1)].migration;
+    in_flight = in_flight_of(plan, context.report.applied.size() - before, session.database().unanswered());
     throw;
   }
 }
 
-void migrate(Context& context, Session& session, std::vector<core::Migration>& files,
-             const core::Migration** in_flight) {
+void migrate(Context& context, Session& session, std::vector<core::Migration>& files, InFlight& in_flight) {
   constexpr util::Duration k_overtaken_pause{100};
   while (!migrate_once(context, session, files, in_flight)) {
     context.clock.sleep(k_overtaken_pause);
@@ -106,7 +160,8 @@ void ask(Context& context, Session& session, const Plan& plan) {
 Outcome up(Context& context) {
   refuse_if_forbidden(context);
   std::vector<core::Migration> files = scan_files(context);  // every problem of the directory, before connecting
-  auto session = std::make_unique<Session>(context, Session::Use::write);  // one request: facts and history
+  auto session = std::make_unique<Session>(context, Session::Use::write,
+                                           files::history_checksum(files));  // one request: facts and history
   {
     const Plan plan = plan_run(context, files, session->snapshot().history);
     throw_findings(context, plan);
@@ -116,24 +171,30 @@ Outcome up(Context& context) {
     require_session_for_all(context, *session, plan);
     ask(context, *session, plan);
   }
-  const core::Migration* in_flight = nullptr;
+  InFlight in_flight;
   std::size_t applied = 0;
+  std::size_t settled = 0;
   for (int lost = 0;; ++lost) {
     try {
-      migrate(context, *session, files, &in_flight);
+      migrate(context, *session, files, in_flight);
       return Outcome::ok;
     } catch (const Error& error) {
+      settled = count_settled(context, *session, settled);
       if (context.report.applied.size() > applied) {  // it got further: only losses in a row count
         applied = context.report.applied.size();
         lost = 0;
       }
       if (error.info().outcome != Outcome::connection_lost || lost == k_reconnects) {
-        throw;
+        throw_unsettled(context, error, settled);
       }
       tell_lost(context, error);
     }
     session.reset();  // the old session must be gone before its lock can be waited for
-    session = reconnect(context);
+    try {
+      session = reconnect(context);
+    } catch (const Error& error) {
+      throw_unsettled(context, error, settled);
+    }
   }
 }
 

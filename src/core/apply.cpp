@@ -130,6 +130,15 @@ void name_blockers(ErrorInfo& error, const std::vector<Blocker>& blockers) {
   }
 }
 
+/// A wait for a table ends a little before the deadline, so that the outcome says what was waited for.
+void keep_lock_timeout_within_deadline(const Run& run, Attempt& attempt) {
+  if (const auto left = run.deadline.remaining(run.clock)) {
+    const Duration limit = std::max(*left - k_deadline_margin, Duration(1));
+    const bool unlimited = attempt.lock_timeout == Duration::zero();
+    attempt.lock_timeout = unlimited ? limit : std::min(attempt.lock_timeout, limit);
+  }
+}
+
 /// One attempt at one script, with everything that its outcome needs.
 class StepRunner {
  public:
@@ -195,22 +204,13 @@ class StepRunner {
                                         .text = std::string(m_attempt.script().statement_text(statement))});
   }
 
-  /// A wait for a table ends a little before the deadline, so that the outcome says what was waited for.
-  void keep_lock_timeout_within_deadline() {
-    if (const auto left = m_run.deadline.remaining(m_run.clock)) {
-      const Duration limit = std::max(*left - k_deadline_margin, Duration(1));
-      const bool unlimited = m_attempt.lock_timeout == Duration::zero();
-      m_attempt.lock_timeout = unlimited ? limit : std::min(m_attempt.lock_timeout, limit);
-    }
-  }
-
   /// Calls \p attempt until it succeeds, fails for good, or the retry budget is spent.
   template <typename Call>
   std::optional<SqlFailure> with_retries(const Call& call) {
     std::optional<util::Deadline> budget;  // from the first attempt that could wait for a table
     Backoff backoff;
     for (std::size_t tries = 1;; ++tries) {
-      keep_lock_timeout_within_deadline();
+      keep_lock_timeout_within_deadline(m_run, m_attempt);
       const auto limit =
           util::Deadline::earlier(util::Deadline::after(m_run.clock, m_run.limits.lock_retry_budget), m_run.deadline);
       const util::SteadyTime began = m_run.clock.now();
@@ -270,6 +270,7 @@ class StepRunner {
     if (!result.broken.empty()) {
       fail(describe_broken(result.broken, ""), fmt::format("The migration was rolled back; {}.", standing(m_run)));
     }
+    m_took = result.took;
     m_run.report.touched.rows += result.touched.rows;
     m_run.report.touched.bytes += result.touched.bytes;
     for (std::size_t i = 0; i < m_attempt.script().statements.size(); ++i) {
@@ -353,7 +354,12 @@ class StepRunner {
       --*m_run.report.half_done;
     }
     m_run.report.failed.reset();  // after a lost connection it was tried again
-    m_run.report.applied.push_back(step_of(m_attempt, m_run.clock, m_begin, m_began));
+    AppliedStep step = step_of(m_attempt, m_run.clock, m_begin, m_began);
+    if (m_took) {  // it was sent before it was asked for
+      step.duration = *m_took;
+      step.began = m_run.clock.wall() - std::chrono::duration_cast<util::WallTime::duration>(*m_took);
+    }
+    m_run.report.applied.push_back(std::move(step));
     m_run.observer.on(StepFinished{m_run.report.applied.back()});
   }
 
@@ -362,6 +368,7 @@ class StepRunner {
   util::SteadyTime m_begin;
   util::WallTime m_began;
   std::optional<std::int64_t> m_row;
+  std::optional<util::SteadyTime::duration> m_took;
   std::size_t m_done = 0;
   bool m_overtaken = false;
   bool m_in_doubt = false;  ///< what is thrown now may hide that a statement outside a transaction is done
@@ -386,6 +393,39 @@ Attempt make_attempt(const Run& run, const Migration& migration, Direction direc
           .statement_timeout = migration.statement_timeout.value_or(run.limits.statement_timeout)};
 }
 
+std::vector<Attempt> make_attempts(const Run& run, const std::vector<Step>& steps) {
+  const std::size_t pending = run.report.pending.value_or(steps.size());  // more than the steps: out of order
+  std::vector<Attempt> attempts;
+  attempts.reserve(steps.size());
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    Attempt attempt = make_attempt(run, *steps[i].migration, Direction::up, steps[i].resume);
+    attempt.new_until = steps[i].new_until;
+    attempt.pending_after = pending - std::min(pending, i + 1);
+    keep_lock_timeout_within_deadline(run, attempt);
+    attempts.push_back(std::move(attempt));
+  }
+  return attempts;
+}
+
+void tell_unsettled(Run& run, const Error& error) {
+  run.observer.on(Note{.level = Level::warning,
+                       .message = fmt::format("what was applied is committed, but the server may not have written it "
+                                              "to disk yet: {}",
+                                              error.info().message)});
+}
+
+/// settle() after a failure, which stays the one that is told.
+void settle_after(Run& run, const Error& failure) {
+  if (failure.info().outcome == Outcome::connection_lost) {
+    return;
+  }
+  try {
+    run.database.settle();
+  } catch (const Error& error) {
+    tell_unsettled(run, error);
+  }
+}
+
 /// A deadline that ends a look at the lock was spent on waiting for it.
 LockAttempt try_lock(Run& run, const std::optional<LockHolder>& holder, util::SteadyTime begin) {
   try {
@@ -399,6 +439,17 @@ LockAttempt try_lock(Run& run, const std::optional<LockHolder>& holder, util::St
 }
 
 }  // namespace
+
+void settle(Run& run) {
+  try {
+    run.database.settle();
+  } catch (const Error& error) {
+    if (error.info().outcome == Outcome::connection_lost) {
+      throw;
+    }
+    tell_unsettled(run, error);
+  }
+}
 
 History acquire_lock(Run& run) {
   LockWait wait(run);
@@ -420,15 +471,19 @@ History acquire_lock(Run& run) {
 }
 
 bool apply(Run& run, const std::vector<Step>& steps) {
-  const std::size_t pending = run.report.pending.value_or(steps.size());  // more than the steps: out of order
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    const Step& step = steps[i];
-    Attempt attempt = make_attempt(run, *step.migration, Direction::up, step.resume);
-    attempt.new_until = step.new_until;
-    attempt.pending_after = pending - std::min(pending, i + 1);
-    if (!StepRunner(run, std::move(attempt)).go()) {
-      return false;
+  const std::vector<Attempt> attempts = make_attempts(run, steps);
+  run.database.announce(attempts);
+  try {
+    for (const Attempt& attempt : attempts) {
+      if (!StepRunner(run, attempt).go()) {
+        settle(run);
+        return false;
+      }
     }
+    settle(run);
+  } catch (const Error& error) {
+    settle_after(run, error);
+    throw;
   }
   return true;
 }

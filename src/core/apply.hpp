@@ -35,6 +35,10 @@ History acquire_lock(Run& run);
 /// \throws Error with the outcome of the step that failed (sql, verification, lock_timeout, half_done ...)
 bool apply(Run& run, const std::vector<Step>& steps);
 
+/// What is reported as applied is to survive a crash of the server, however a run ends: asks for it where it is not
+/// sure. apply() does. \throws Error{connection_lost}; the next session looks what is there
+void settle(Run& run);
+
 /// Rolls back one migration that is applied or half rolled back. It is parsed and has a down script.
 /// \throws Error as apply(), and Error{data_loss} listing the counts unless \p allow_data_loss
 void roll_back(Run& run, const Migration& migration, const HistoryRow* resume, bool allow_data_loss);

@@ -85,6 +85,8 @@ struct AttemptResult {
   std::vector<ExpectationResult> broken;  ///< expectations that do not hold
   std::vector<Loss> losses;               ///< why a guarded roll-back was refused
   Touched touched;                        ///< when applied()
+  /// When applied(): how long the server was at it, up to COMMIT. nullopt: as long as the call took.
+  std::optional<util::SteadyTime::duration> took;
   [[nodiscard]] bool applied() const { return turn == Turn::ours && !failure && broken.empty() && losses.empty(); }
 };
 
@@ -109,9 +111,24 @@ class Database {
   /// be.
   virtual void prepare_history() = 0;
 
+  /// What apply_transaction() and record_started() will be asked for next, each once it is its turn, in this order;
+  /// after the last one nothing but settle() and unlock(). A promise that saves round trips: a transaction may be sent
+  /// before it is asked for, but commits only behind the one before it. Whoever is told that one of them failed finds
+  /// nothing after it committed. The migrations must outlive the promise. Replaces an earlier promise.
+  virtual void announce(std::vector<Attempt> attempts) = 0;
+
   /// Runs a script in one transaction that commits together with its history row, after its expectations hold (up).
-  /// Anything else than applied() is rolled back whole.
+  /// Anything else than applied() is rolled back whole. With an announced attempt behind it the server need not have
+  /// written the commit to disk yet: settle().
   virtual AttemptResult apply_transaction(const Attempt& attempt) = 0;
+
+  /// How many of the announced transactions may be committed without our having an answer: those that were sent. At
+  /// least 1 while a transaction or its COMMIT is awaited. To be asked when the connection was lost.
+  [[nodiscard]] virtual std::size_t unanswered() const = 0;
+
+  /// What was committed is on the server's disk when this returns; asks only when it may not be.
+  /// https://www.postgresql.org/docs/current/wal-async-commit.html
+  virtual void settle() = 0;
 
   /// What a roll-back without a transaction would destroy; one in a transaction counts by itself (guard_data_loss).
   virtual std::vector<Loss> count_losses(const Attempt& attempt) = 0;

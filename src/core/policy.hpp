@@ -30,6 +30,8 @@ struct Limits {
   util::Duration deadline{0};    ///< for the whole run
   bool watch = true;             ///< a second connection looks who blocks us while a statement runs
   std::size_t queue_limit = 20;  ///< more sessions than that behind us for a second: give way; zero = never
+  bool pipeline = true;          ///< migrations are sent before those ahead of them are answered
+  bool async_commits = true;     ///< of those only the last commit waits for the server's disk
 };
 
 }  // namespace lockkeeper::core

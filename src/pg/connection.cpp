@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include <poll.h>
 #include <signal.h>
@@ -85,6 +86,7 @@ bool is_permanent(std::string_view message) {
                                   "could not open certificate",
                                   "GSSAPI",
                                   "too long",
+                                  "may not be used with",
                                   "could not match"};
   return std::any_of(k_signs.begin(), k_signs.end(),
                      [&](std::string_view sign) { return message.find(sign) != std::string_view::npos; });
@@ -101,6 +103,29 @@ std::string without_refused_value(std::string message) {
   return message;
 }
 
+/// A parameter of a newer libpq. Its name is one of those that config/database_url.cpp lets through: no secret.
+std::string name_unknown_parameter(const std::string& raw) {
+  constexpr std::string_view k_begin = "invalid connection option \"";
+  const std::size_t begin = raw.find(k_begin);
+  const std::size_t end = raw.find('"', begin == std::string::npos ? begin : begin + k_begin.size());
+  if (end == std::string::npos) {
+    return {};
+  }
+  const int version = PQlibVersion();
+  return fmt::format("libpq {}.{}, with which this binary runs, does not know the parameter {}", version / 10000,
+                     version % 10000, raw.substr(begin + k_begin.size(), end - begin - k_begin.size()));
+}
+
+bool wants_direct_tls(PGconn* connection) {
+  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(PQconninfo(connection), &PQconninfoFree);
+  for (const PQconninfoOption* option = options.get(); option != nullptr && option->keyword != nullptr; ++option) {
+    if (std::string_view(option->keyword) == "sslnegotiation" && option->val != nullptr) {
+      return std::string_view(option->val) == "direct";
+    }
+  }
+  return false;
+}
+
 ConnectError classify(PGconn* connection) {
   const std::string raw = PQerrorMessage(connection);
   ConnectError error;
@@ -108,8 +133,13 @@ ConnectError classify(PGconn* connection) {
   error.message = one_line(raw);
   if (!error.sqlstate.empty()) {
     erase_all(error.message, error.sqlstate + ": ");
+  } else if (const std::string unknown = name_unknown_parameter(raw); !unknown.empty()) {
+    error.message = unknown;
   } else {
     error.message = without_refused_value(std::move(error.message));
+  }
+  if (wants_direct_tls(connection) && raw.find("EOF detected") != std::string::npos) {
+    error.message += " (sslnegotiation=direct: a server before PostgreSQL 17, and many a proxy, hangs up on it)";
   }
   const bool no_connect_privilege = error.sqlstate == "42501";
   const bool no_password = error.sqlstate.empty() && raw.find("no password supplied") != std::string::npos;
@@ -251,6 +281,22 @@ std::size_t Batch::add(std::string sql, std::vector<Parameter> parameters) {
   return m_count++;
 }
 
+std::size_t Batch::bytes() const {
+  std::size_t bytes = 0;
+  for (const Item& item : m_items) {
+    bytes += item.sql.size();
+    for (const Parameter& parameter : item.parameters) {
+      bytes += parameter ? parameter->size() : 0;
+    }
+  }
+  return bytes;
+}
+
+Batch in_one_segment(Batch batch) {
+  std::erase_if(batch.m_items, [](const Batch::Item& item) { return item.is_sync; });
+  return batch;
+}
+
 void Batch::sync() {
   if (!m_items.empty() && !m_items.back().is_sync) {
     m_items.push_back({.is_sync = true, .sql = {}, .parameters = {}});
@@ -339,8 +385,12 @@ bool Connection::in_transaction() const {
   return PQtransactionStatus(m_handle.get()) == PQTRANS_INTRANS;
 }
 
+bool Connection::idle() const {
+  return PQtransactionStatus(m_handle.get()) == PQTRANS_IDLE;
+}
+
 bool Connection::usable() const {
-  return PQstatus(m_handle.get()) == CONNECTION_OK;
+  return PQstatus(m_handle.get()) == CONNECTION_OK && !m_out_of_step;
 }
 
 void Connection::on_notice(NoticeHandler handler) {
@@ -385,12 +435,32 @@ ConnectionHandle Connection::start_sibling(const std::string& application_name) 
 // ---- running
 
 std::vector<Result> Connection::run(Batch batch, Stop stop) {
-  batch.sync();
+  drain();
   throw_if_stopped();
-  PGconn* connection = m_handle.get();
-  if (PQenterPipelineMode(connection) != 1) {
+  send(std::move(batch));
+  std::vector<Result> results = receive();
+  if (stop == Stop::throw_at_once) {
+    throw_if_stopped();
+  }
+  return results;
+}
+
+void Connection::send(Batch batch) {
+  batch.sync();
+  if (PQenterPipelineMode(m_handle.get()) != 1) {
     throw_lost();
   }
+  std::vector<bool> items;
+  items.reserve(batch.m_items.size());
+  for (const Batch::Item& item : batch.m_items) {
+    items.push_back(item.is_sync);
+  }
+  m_outstanding.push_back(std::move(items));
+  send_items(batch);
+}
+
+void Connection::send_items(const Batch& batch) {
+  PGconn* connection = m_handle.get();
   std::vector<const char*> values;
   std::size_t unflushed = 0;
   for (const Batch::Item& item : batch.m_items) {
@@ -417,28 +487,38 @@ std::vector<Result> Connection::run(Batch batch, Stop stop) {
     }
   }
   flush();
-  std::vector<Result> results;
-  results.reserve(batch.m_count);
-  for (const Batch::Item& item : batch.m_items) {
-    ResultHandle first = next_result();
-    if (item.is_sync) {
-      if (PQresultStatus(first.get()) != PGRES_PIPELINE_SYNC) {
-        throw_lost();
-      }
-    } else {
-      results.push_back(collect(std::move(first)));
-    }
-  }
-  if (PQexitPipelineMode(connection) != 1) {
+}
+
+std::vector<Result> Connection::receive() {
+  if (std::exchange(m_out_of_step, true)) {
     throw_lost();
   }
-  if (stop == Stop::throw_at_once) {
-    throw_if_stopped();
+  std::vector<Result> results;
+  results.reserve(m_outstanding.front().size());
+  for (const bool is_sync : m_outstanding.front()) {
+    ResultHandle first = next_result();
+    if (!is_sync) {
+      results.push_back(collect(std::move(first)));
+    } else if (PQresultStatus(first.get()) != PGRES_PIPELINE_SYNC) {
+      throw_lost();
+    }
   }
+  m_outstanding.pop_front();
+  if (m_outstanding.empty() && PQexitPipelineMode(m_handle.get()) != 1) {
+    throw_lost();
+  }
+  m_out_of_step = false;
   return results;
 }
 
+void Connection::drain() {
+  while (!m_outstanding.empty()) {
+    receive();
+  }
+}
+
 Result Connection::run_alone(const std::string& sql, std::optional<std::string_view> copy_data) {
+  drain();
   throw_if_stopped();
   if (PQsendQuery(m_handle.get(), sql.c_str()) != 1) {
     throw_lost();
@@ -567,7 +647,8 @@ void Connection::check_stop_request() {
   const auto since = m_clock->now() - *m_cancelled_at;
   if (since >= (m_stop_thrown ? k_cleanup_limit : m_drain_limit)) {
     throw Error(*m_stopped, "stopped, but the server does not answer the cancel request",
-                "The connection was closed; the server rolls back what was open as soon as it notices.");
+                "The connection was closed; the server ends what it has of the run as soon as it notices. The history "
+                "says how far it got.");
   }
   if (!m_stop_thrown) {
     cancel_on_server();

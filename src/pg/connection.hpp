@@ -10,6 +10,7 @@
 ///          https://www.postgresql.org/docs/current/libpq-cancel.html
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -79,9 +80,12 @@ class Batch {
   std::size_t add(std::string sql, std::vector<Parameter> parameters = {});
   void sync();
   [[nodiscard]] std::size_t size() const { return m_count; }
+  /// Text and parameters, in bytes: what it takes on the wire, nearly.
+  [[nodiscard]] std::size_t bytes() const;
 
  private:
   friend class Connection;
+  friend Batch in_one_segment(Batch batch);
   struct Item {
     bool is_sync = false;
     std::string sql;
@@ -90,6 +94,8 @@ class Batch {
   std::vector<Item> m_items;
   std::size_t m_count = 0;
 };
+/// The same queries without the syncs between them.
+Batch in_one_segment(Batch batch);
 
 /// Where and as whom to connect. Values may be secret: nothing here is ever formatted whole.
 struct Address {
@@ -146,6 +152,7 @@ class Connection {
   [[nodiscard]] int backend_pid() const;  ///< as the server said when we connected
   [[nodiscard]] int server_version() const;
   [[nodiscard]] bool in_transaction() const;  ///< an open transaction block that has not failed
+  [[nodiscard]] bool idle() const;            ///< in no transaction block, failed ones included
   [[nodiscard]] bool usable() const;
   void on_notice(NoticeHandler handler);
   /// Goes along with every wait from now on, until nullptr. Must outlive that.
@@ -164,6 +171,18 @@ class Connection {
   /// Sends the batch and returns one Result a query, in order. A missing sync() at the end is added.
   /// \throws Error{connection_lost}, Error{interrupted|terminated}, Error{deadline}
   std::vector<Result> run(Batch batch, Stop stop = Stop::throw_at_once);
+
+  /// Sends the batch without waiting for its answer, nor for those of batches that were sent before it. A missing
+  /// sync() at the end is added. Nothing is sent any more when a stop was asked for: throw_if_stopped() throws it.
+  void send(Batch batch);
+  /// The answer to the oldest batch that is not answered, as run() returns it; throws for a stop only when the server
+  /// does not react to it. Whoever has sent ahead looks at every answer before throw_if_stopped(), as some may have
+  /// been committed. run() and run_alone() throw away the answers that are still outstanding.
+  std::vector<Result> receive();
+  [[nodiscard]] std::size_t outstanding() const { return m_outstanding.size(); }  ///< batches that are not answered
+  /// Reads all outstanding answers away.
+  void drain();
+  [[nodiscard]] bool stop_was_asked() const { return m_stopped.has_value(); }
   /// \throws Error{interrupted|terminated|deadline} once, when a stop was asked for; after that only clean-up is
   /// possible
   void throw_if_stopped();
@@ -176,6 +195,7 @@ class Connection {
   static std::variant<Connection, ConnectError> finish_opening(ConnectionHandle handle, util::Clock& clock,
                                                                const util::Deadline& deadline);
 
+  void send_items(const Batch& batch);
   void wait_for_socket(bool for_writing);
   void flush();
   ResultHandle next_result();
@@ -187,6 +207,8 @@ class Connection {
   [[noreturn]] void throw_lost();
 
   ConnectionHandle m_handle;
+  std::deque<std::vector<bool>> m_outstanding;  ///< of each batch that was sent: its items, true = a sync
+  bool m_out_of_step = false;                   ///< an answer was read in part
   util::Clock* m_clock;
   util::Deadline m_deadline;
   std::unique_ptr<NoticeHandler> m_notice_handler;

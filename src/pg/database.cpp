@@ -68,6 +68,9 @@ void Database::add_clean_session(Batch& batch) {
 }
 
 core::Snapshot Database::read() {
+  const std::string history = m_session_ready || m_settings.expected_history.empty()
+                                  ? rows_query(m_settings.history)
+                                  : rows_query_unless(m_settings.history, m_settings.expected_history);
   Batch batch;
   std::size_t facts = 0;
   if (!m_session_ready) {
@@ -80,7 +83,7 @@ core::Snapshot Database::read() {
   }
   const std::size_t layout = batch.add(layout_query(m_settings.history));
   batch.sync();
-  const std::size_t rows = batch.add(rows_query(m_settings.history));
+  const std::size_t rows = batch.add(history);
   batch.sync();
   const std::vector<Result> results = m_connection.run(std::move(batch));
   if (!m_session_ready) {
@@ -107,7 +110,7 @@ core::Snapshot Database::read() {
     m_per_transaction = m_server.pooled && !m_settings.session.session_pooler;
   }
   if (m_per_transaction) {
-    return read_in_transaction();
+    return read_in_transaction(history);
   }
   core::Snapshot snapshot{.server = m_server, .history = history_from(results[layout], results[rows])};
   m_history_exists = snapshot.history.exists;
@@ -115,7 +118,7 @@ core::Snapshot Database::read() {
 }
 
 /// With our role and search_path, which nothing but a transaction can hold behind a pooler.
-core::Snapshot Database::read_in_transaction() {
+core::Snapshot Database::read_in_transaction(const std::string& history) {
   Batch batch;
   batch.add("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY");
   add_transaction_session(batch, m_connection, m_settings.session);
@@ -124,7 +127,7 @@ core::Snapshot Database::read_in_transaction() {
       "s "
       "WHERE s.name = 'default_transaction_read_only')");
   const std::size_t layout = batch.add(layout_query(m_settings.history));
-  const std::size_t rows = batch.add(rows_query(m_settings.history));
+  const std::size_t rows = batch.add(history);
   batch.sync();
   batch.add("ROLLBACK");
   const std::vector<Result> results = m_connection.run(std::move(batch));
@@ -162,6 +165,8 @@ void Database::tell_overridden(const Result& answer) {
 // ---- lock
 
 core::LockAttempt Database::try_lock() {
+  m_promised = false;
+  m_unlocked = false;
   if (m_per_transaction) {
     return {.acquired = true, .per_transaction = true, .holder = std::nullopt, .history = read().history};
   }
@@ -189,8 +194,8 @@ core::LockAttempt Database::try_lock() {
 }
 
 void Database::unlock() noexcept {
-  if (m_per_transaction) {
-    return;  // it went with its transaction
+  if (m_per_transaction || m_unlocked) {
+    return;  // it went with its transaction, or behind the last one
   }
   if (m_locked_pid) {
     free_stranded_lock();

@@ -86,6 +86,10 @@ void throw_if_lock_lost(const ServerError& error) {
                 "A migration may have called pg_advisory_unlock_all(), or a pooler gave the session another backend. "
                 "Nothing was changed after it was lost; run again.");
   }
+  if (is_out_of_order(error)) {
+    throw Error(Outcome::connection_lost, "the history was changed during the run, by somebody without the lock",
+                "Nothing was changed after that; look at `lockkeeper status` and run again.");
+  }
 }
 
 }  // namespace

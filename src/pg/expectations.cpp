@@ -190,15 +190,85 @@ void judge_enum(const Expectation& e, const Result& r, Comparison& comparison) {
 
 void judge_sql(const Result& r, ExpectationResult& result) {
   result.expected = "true";
-  if (r.rows() != 1) {
-    result.found = fmt::format("{} rows", r.rows());
+  if (r.number(0, 0) != 1) {
+    result.found = fmt::format("{} rows", r.number(0, 0));
     return;
   }
-  result.holds = r.text(0, 0) == "t" || r.text(0, 0) == "true";
-  result.found = r.is_null(0, 0) ? "null" : (r.text(0, 0) == "f" ? "false" : util::shorten(r.text(0, 0), 80));
+  const std::string value = r.text(0, 1);
+  result.holds = value == "t" || value == "true";
+  result.found = r.is_null(0, 1) ? "null" : (value == "f" ? "false" : util::shorten(value, 80));
   if (result.holds) {
     result.found = "true";
   }
+}
+
+/// The check's query with its parameters as constants, for use within another query. No query has ten of them.
+std::string inlined(const Check& check) {
+  std::string sql;
+  for (std::size_t i = 0; i < check.sql.size(); ++i) {
+    const bool parameter = check.sql[i] == '$' && i + 1 < check.sql.size();
+    if (!parameter) {
+      sql += check.sql[i];
+      continue;
+    }
+    const auto& value = check.parameters[static_cast<std::size_t>(check.sql[++i] - '1')];
+    sql += value ? quote_literal(*value) + "::text" : "NULL::text";
+  }
+  return sql;
+}
+
+/// What must hold of the row that the query for \p e returns, as ` (columns) WHERE condition`.
+std::string conditions(const Expectation& e) {
+  const auto is = [](bool wanted) { return wanted ? "" : "NOT "; };
+  std::string where;
+  const auto add = [&](const std::string& condition) { where += (where.empty() ? " WHERE " : " AND ") + condition; };
+  if (e.absent) {
+    return "";
+  }
+  switch (e.kind) {
+    case Expectation::Kind::column:
+      if (e.type) {
+        add(fmt::format("(c.type IN ({}, {}) OR c.known_type = c.type)", quote_literal(*e.type),
+                        quote_literal(normalise_type(*e.type))));
+      }
+      if (e.nullable) {
+        add(fmt::format("{}c.nullable", is(*e.nullable)));
+      }
+      if (e.default_value) {  // or the same with a cast behind it
+        const std::string wanted = quote_literal(*e.default_value);
+        const std::string cast = quote_literal(*e.default_value + "::");
+        add(
+            fmt::format("(c.default_value = {0} OR (pg_catalog.strpos(c.default_value, {1}) = 1 AND "
+                        "pg_catalog.strpos(pg_catalog.substr(c.default_value, pg_catalog.length({1}) + 1), '::') = 0))",
+                        wanted, cast));
+      }
+      return "(type, nullable, default_value, known_type)" + where;
+    case Expectation::Kind::index:
+      add(fmt::format("{}c.valid", is(e.valid.value_or(true))));
+      if (e.unique) {
+        add(fmt::format("{}c.is_unique", is(*e.unique)));
+      }
+      if (e.table) {
+        add("c.on_table");
+      }
+      return "(valid, is_unique, on_table, table_name)" + where;
+    case Expectation::Kind::constraint:
+      add(fmt::format("{}c.validated", is(e.validated.value_or(true))));
+      return "(validated)" + where;
+    case Expectation::Kind::table:
+    case Expectation::Kind::enum_type:
+    case Expectation::Kind::sql: return "";
+  }
+  return "";
+}
+
+/// "('a'), ('b')"
+std::string values_of(const Expectation& e) {
+  std::string values;
+  for (const std::string& value : e.values) {
+    values += fmt::format("{}({})", values.empty() ? "" : ", ", quote_literal(value));
+  }
+  return values;
 }
 
 }  // namespace
@@ -273,9 +343,36 @@ Check make_check(const Expectation& e) {
           "SELECT e.enumlabel FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_enum e ON e.enumtypid = t.oid WHERE "
           "t.oid = pg_catalog.to_regtype($1) AND t.typtype = 'e' ORDER BY e.enumsortorder",
           {e.object.quoted()}};
-    case Expectation::Kind::sql: return {e.sql, {}};
+    case Expectation::Kind::sql:
+      // How many rows, and of one row the first column as it is shown. The line feed ends a comment in the text.
+      return {
+          fmt::format("SELECT r.rows, r.value FROM (SELECT pg_catalog.count(*) AS rows, pg_catalog.min(CASE WHEN q.f "
+                      "IS NOT NULL THEN pg_catalog.format('%s', q.f) END) AS value FROM ({}\n) AS q(f)) r",
+                      e.sql),
+          {}};
   }
   return {};
+}
+
+AssertedCheck make_asserted_check(const Expectation& e, std::size_t number) {
+  Check check = make_check(e);
+  if (e.kind == Expectation::Kind::sql) {  // asked once: it may take long, or answer differently
+    const std::string setting = fmt::format("'lockkeeper.expectation_{}'", number);
+    check.sql = fmt::format(
+        "SELECT a.*, pg_catalog.set_config({}, CASE WHEN a.rows = 1 AND a.value IN ('t', 'true') THEN 'holds' ELSE "
+        "'broken' END, true) FROM ({}) a",
+        setting, check.sql);
+    return {.check = std::move(check), .holds = fmt::format("pg_catalog.current_setting({}) = 'holds'", setting)};
+  }
+  const std::string found = inlined(check);
+  std::string holds = fmt::format("{}EXISTS (SELECT FROM ({}) AS c{})", e.absent ? "NOT " : "", found, conditions(e));
+  if (e.kind == Expectation::Kind::enum_type && !e.absent && !e.values.empty()) {
+    holds += fmt::format(
+        " AND NOT EXISTS (SELECT FROM (VALUES {}) AS v(label) WHERE v.label NOT IN (SELECT c.label "
+        "FROM ({}) AS c(label) WHERE c.label IS NOT NULL))",
+        values_of(e), found);
+  }
+  return {.check = std::move(check), .holds = std::move(holds)};
 }
 
 ExpectationResult judge(const Expectation& e, const Result& result) {

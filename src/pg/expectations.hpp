@@ -19,6 +19,15 @@ struct Check {
 
 /// The query for one expectation. Returns no row when the object is absent.
 Check make_check(const core::Expectation& expectation);
+
+/// A check whose outcome the server knows too.
+struct AssertedCheck {
+  Check check;        ///< answers as make_check()'s
+  std::string holds;  ///< SQL expression for later in the same transaction: true only if judge() says that it holds
+};
+/// `holds` is the stricter one: a default that is the same but for its spelling may hold for judge() alone.
+/// \p number: of the expectation in its transaction.
+AssertedCheck make_asserted_check(const core::Expectation& expectation, std::size_t number);
 /// \p result: the answer to make_check().
 core::ExpectationResult judge(const core::Expectation& expectation, const Result& result);
 

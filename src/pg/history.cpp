@@ -13,6 +13,12 @@ using util::Error;
 using util::ErrorInfo;
 using util::Outcome;
 
+/// Behind the id, as parse_row() reads them.
+constexpr std::string_view k_columns =
+    "version, name, direction, checksum, outcome, statements_done, statements_total, "
+    "pg_catalog.to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), applied_by, "
+    "details->>'prefix', details->>'new_until', details->>'running'";
+
 constexpr std::string_view k_comment = "lockkeeper history, layout ";
 
 int parse_layout(const std::string& comment) {
@@ -84,11 +90,28 @@ std::string layout_query(const HistoryTable& table) {
 }
 
 std::string rows_query(const HistoryTable& table) {
+  return fmt::format("SELECT id, {} FROM {} WHERE outcome <> 'failed' ORDER BY id", k_columns, table.quoted());
+}
+
+/// A version's newest row decides, as in core::states_of(): rolled back, it is left out; half done, or of a kind that
+/// we do not know, its line is none that a file gives. Nothing to send is one row of NULLs.
+std::string rows_query_unless(const HistoryTable& table, const std::string& expected) {
+  constexpr std::string_view k_newest =
+      "SELECT DISTINCT ON (pg_catalog.ltrim(version, '0') COLLATE pg_catalog.\"C\") version, checksum, direction, "
+      "outcome = 'applied' AS applied FROM {} WHERE outcome <> 'failed' ORDER BY pg_catalog.ltrim(version, '0') "
+      "COLLATE pg_catalog.\"C\", id DESC";
+  constexpr std::string_view k_lines =
+      "pg_catalog.string_agg(version || ' ' || CASE WHEN applied AND direction IN ('up', 'baseline', 'repair') THEN "
+      "checksum ELSE 'not applied' END || E'\\n', '' ORDER BY version COLLATE pg_catalog.\"C\")";
   return fmt::format(
-      "SELECT id, version, name, direction, checksum, outcome, statements_done, statements_total, "
-      "pg_catalog.to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), applied_by, "
-      "details->>'prefix', details->>'new_until', details->>'running' FROM {} WHERE outcome <> 'failed' ORDER BY id",
-      table.quoted());
+      "WITH newest AS ({newest}), compared AS (SELECT "
+      "pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to({lines}, "
+      "'UTF8')), 'hex') IS NOT DISTINCT FROM {expected} AS same FROM newest WHERE NOT (applied AND direction = "
+      "'down')) "
+      "SELECT CASE WHEN same THEN 0 ELSE id END, {columns} FROM compared LEFT JOIN {table} ON NOT same AND "
+      "outcome <> 'failed' ORDER BY id",
+      fmt::arg("newest", fmt::format(k_newest, table.quoted())), fmt::arg("lines", k_lines),
+      fmt::arg("expected", quote_literal(expected)), fmt::arg("columns", k_columns), fmt::arg("table", table.quoted()));
 }
 
 core::History read_history(const HistoryTable& table, const std::string& user, const Result& layout,
@@ -112,6 +135,10 @@ core::History read_history(const HistoryTable& table, const std::string& user, c
     throw_not_readable(table, user, error);
   }
   history.exists = true;
+  if (rows.rows() == 1 && (rows.is_null(0, 0) || rows.number(0, 0) == 0)) {  // rows_query_unless()
+    history.matches_files = !rows.is_null(0, 0);
+    return history;
+  }
   history.rows.reserve(rows.rows());
   for (std::size_t r = 0; r < rows.rows(); ++r) {
     history.rows.push_back(parse_row(rows, r));

@@ -28,6 +28,9 @@ struct HistoryTable {
 
 std::string layout_query(const HistoryTable& table);
 std::string rows_query(const HistoryTable& table);
+/// The same, but one row with the id 0 instead of all when files::history_checksum() is \p expected: when exactly those
+/// files are applied. docs/decisions/0010-history-on-the-wire.md
+std::string rows_query_unless(const HistoryTable& table, const std::string& expected);
 
 /// From the answers to layout_query() and rows_query().
 /// \throws Error{permission} with the GRANT, Error{unsupported_server} when the layout is newer or not ours

@@ -7,6 +7,8 @@ namespace lockkeeper::pg {
 namespace {
 
 constexpr std::string_view k_lock_lost = "lockkeeper: the lock is lost";
+constexpr std::string_view k_out_of_order = "lockkeeper: the migration before is not recorded";
+constexpr std::string_view k_bad_integer = "22P02";
 
 /// FROM and WHERE of pg_locks for our key.
 std::string lock_rows(const HistoryTable& table) {
@@ -16,6 +18,14 @@ std::string lock_rows(const HistoryTable& table) {
       "l.classid = "
       "((k.key >> 32) & 4294967295)::oid AND l.objid = (k.key & 4294967295)::oid",
       lock_key(table));
+}
+
+/// Condition: the newest row of the history is that of \p migration, applied.
+std::string newest_is(const HistoryTable& table, const core::Migration& migration) {
+  return fmt::format(
+      "(SELECT h.version || ' ' || h.checksum || ' ' || h.direction || ' ' || h.outcome FROM {} h WHERE h.outcome <> "
+      "'failed' ORDER BY h.id DESC LIMIT 1) = '{} {} up applied'",
+      table.quoted(), migration.version.str(), migration.up.checksum);
 }
 
 }  // namespace
@@ -86,7 +96,20 @@ std::string lock_guard(const HistoryTable& table) {
 }
 
 bool is_lock_lost(const ServerError& error) {
-  return error.sqlstate == "22P02" && error.message.find(k_lock_lost) != std::string::npos;
+  return error.sqlstate == k_bad_integer && error.message.find(k_lock_lost) != std::string::npos;
+}
+
+std::string order_guard(const HistoryTable& table, const core::Migration& before) {
+  return fmt::format("SELECT CASE WHEN {} THEN 0 ELSE ('{}, backend ' || pg_catalog.pg_backend_pid())::integer END",
+                     newest_is(table, before), k_out_of_order);
+}
+
+bool is_out_of_order(const ServerError& error) {
+  return error.sqlstate == k_bad_integer && error.message.find(k_out_of_order) != std::string::npos;
+}
+
+std::string unlock_behind_query(const HistoryTable& table, const core::Migration& last) {
+  return fmt::format("{} WHERE {}", unlock_query(table), newest_is(table, last));
 }
 
 }  // namespace lockkeeper::pg

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/events.hpp"
+#include "core/migration.hpp"
 #include "pg/connection.hpp"
 #include "pg/history.hpp"
 
@@ -33,5 +34,13 @@ std::optional<core::LockHolder> parse_holder(const Result& result);
 std::string lock_guard(const HistoryTable& table);
 /// The error is lock_guard()'s.
 bool is_lock_lost(const ServerError& error);
+
+/// For transactions that are sent before the one ahead of them is answered. Fails on the server unless \p before is
+/// what the history has last: a transaction that failed, for whatever reason, lets nothing behind it commit.
+std::string order_guard(const HistoryTable& table, const core::Migration& before);
+/// The error is order_guard()'s.
+bool is_out_of_order(const ServerError& error);
+/// Gives the lock back if \p last is what the history has last: answers with one row, "t". No row: it is kept.
+std::string unlock_behind_query(const HistoryTable& table, const core::Migration& last);
 
 }  // namespace lockkeeper::pg

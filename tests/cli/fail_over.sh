@@ -80,7 +80,7 @@ promote
 finish up
 expect_code 0
 expect_lost_once
-expect_err '5_arrived is applied: its COMMIT had arrived'
+expect_err '6_after is applied: its COMMIT had arrived'
 expect_log '.[-1].applied' 2
 marks '1.1 2.1 2.3 3.1 4.1 4.3 5.1 6.1'
 history '5 applied 2/2, 6 applied 1/1'

@@ -43,6 +43,14 @@ class KillingDatabase final : public core::Database {
       return true;
     });
   }
+  void announce(std::vector<core::Attempt> attempts) override { m_session.database().announce(std::move(attempts)); }
+  [[nodiscard]] std::size_t unanswered() const override { return m_session.database().unanswered(); }
+  void settle() override {
+    step([&](auto& inner) {
+      inner.settle();
+      return true;
+    });
+  }
   core::AttemptResult apply_transaction(const core::Attempt& attempt) override {
     return step([&](auto& inner) { return inner.apply_transaction(attempt); });
   }
@@ -119,7 +127,10 @@ std::vector<Migration> make_files() {
                         "COPY copied FROM STDIN;\none\n\\.\n" + count("2b"),
                     false),
       sql_migration("3", "CREATE INDEX CONCURRENTLY orders_one ON orders (one);\n" + count("3"), false),
-      sql_migration("4", "ALTER TABLE orders ADD COLUMN four text;\n" + count("4"))};
+      sql_migration("4", "ALTER TABLE orders ADD COLUMN four text;\n" + count("4")),
+      sql_migration("5", count("5")),
+      sql_migration("6", count("6") + "ALTER TABLE orders ADD COLUMN six text;\n"),
+      sql_migration("7", count("7"))};
   files[3].expect = {
       {.kind = core::Expectation::Kind::column, .object = {.name = "orders"}, .member = "four", .type = "text"}};
   return files;
@@ -205,7 +216,7 @@ void check_all_done(TempDatabase& database, const std::vector<Migration>& files)
   for (const Claim& claim : claims(database, files)) {
     CHECK(claim.state == core::State::applied);
   }
-  for (const char* name : {"1", "1b", "2a", "2b", "3", "4"}) {
+  for (const char* name : {"1", "1b", "2a", "2b", "3", "4", "5", "6", "7"}) {
     CAPTURE(name);
     CHECK(counted(database, name) == 1);
   }

@@ -3,8 +3,9 @@
 # A run that is cut at one protocol message, for each message of it: what then must hold. To be sourced after lib.sh.
 # LOCKKEEPER_TEST_EVERY=1: at every message, not only at some (make test-all).
 
-# Three migrations: transactional; CONCURRENTLY; several statements without a transaction. Whether a statement is done
-# shows in "mark" or in the catalogs, and if it ran twice too. reset_database makes what they find.
+# Six migrations: transactional; CONCURRENTLY; several statements without a transaction; three small ones that are sent
+# together. Whether a statement is done shows in "mark" or in the catalogs, and if it ran twice too. reset_database makes
+# what they find.
 write_migrations() {
   local concurrently=CONCURRENTLY
   (($(sql 'SHOW server_version_num') >= 140000)) || concurrently=
@@ -27,6 +28,11 @@ write_migrations() {
     ALTER TABLE parts DETACH PARTITION part $concurrently;
     INSERT INTO mark VALUES ('3.9');"
   mig 3_mixed migration.yaml <<<'{transaction: none, expect: {indexes: {t_id: {table: t, unique: true}}}}'
+  local version
+  for version in 4 5 6; do
+    mig "${version}_mark" <<<"INSERT INTO mark VALUES ('$version.1');"
+  done
+  mig 5_mark migration.yaml <<<"expect: {sql: {marked: SELECT count(*) = 1 FROM mark WHERE entry = '5.1'}}"
 }
 
 # reset.sql: without TEXT where it does not matter, since each table with it has two more files to create and remove.
@@ -72,7 +78,7 @@ FROM lockkeeper.history WHERE outcome <> 'failed' ORDER BY version, id DESC;
 \endif
 WITH statement (version, number, outside, is_done) AS (
   SELECT split_part(e, '.', 1), split_part(e, '.', 2)::int, false, e IN (SELECT entry FROM mark)
-  FROM unnest(ARRAY['1.1', '1.5', '3.1', '3.4', '3.7', '3.9']) e
+  FROM unnest(ARRAY['1.1', '1.5', '3.1', '3.4', '3.7', '3.9', '4.1', '5.1', '6.1']) e
   UNION ALL SELECT '1', 2, false, to_regclass('item') IS NOT NULL
   UNION ALL SELECT '1', 4, false,
     EXISTS (SELECT FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'age')

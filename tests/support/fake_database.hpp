@@ -52,6 +52,8 @@ struct FakeServer {
   Fault fault;
 
   // what a test reads
+  std::vector<core::Attempt> announced;
+  bool settled = true;  ///< the last commit is on disk
   std::size_t calls = 0;
   bool fault_struck = false;
   int tries_at_lock = 0;
@@ -121,6 +123,14 @@ class FakeDatabase final : public core::Database {
     call([&] { return m_server.history_exists = true; });
   }
 
+  void announce(std::vector<core::Attempt> attempts) override { m_server.announced = std::move(attempts); }
+  [[nodiscard]] std::size_t unanswered() const override { return 1; }
+  void settle() override {
+    if (!m_server.settled) {
+      call([&] { return m_server.settled = true; });
+    }
+  }
+
   core::AttemptResult apply_transaction(const core::Attempt& attempt) override {
     return call(
         [&] {
@@ -143,6 +153,8 @@ class FakeDatabase final : public core::Database {
               take_effect(attempt, statement);
             }
             add_row(attempt, core::AttemptOutcome::applied, attempt.script().statements.size());
+            m_server.settled = m_server.announced.empty() ||
+                               attempt.migration->version == m_server.announced.back().migration->version;
           }
           return result;
         },

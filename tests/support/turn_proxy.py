@@ -1,6 +1,7 @@
 """turn_proxy.py HOST PORT DIR [QUIET_MS]: a TCP proxy in front of PostgreSQL that counts turns: how often a client waited
 for an answer. Prints its port, then serves until it is ended. For each connection, numbered from 1, DIR/n.turns has the
-number so far and DIR/n.sent what the client sent, both from when the connection was ready (the first ReadyForQuery).
+number so far, DIR/n.sent what the client sent and DIR/n.received how many bytes it was answered, all from when the
+connection was ready (the first ReadyForQuery).
 
 What a client sends is held back until it has been quiet for QUIET_MS (150, as a busy machine may stop the client for a
 while in the middle of a request): one request is one turn, however many packets it has. A turn needs that no answer is
@@ -36,7 +37,8 @@ class Conversation:
         self.from_client, self.from_server = Messages(False), Messages(True)
         self.turns_file, self.sent = pathlib.Path(f"{stem}.turns"), open(f"{stem}.sent", "wb", buffering=0)
         self.ready = False
-        self.turns = self.outstanding = 0
+        self.received_file = pathlib.Path(f"{stem}.received")
+        self.turns = self.outstanding = self.received = 0
         self.unfinished = False  # a part of a request was sent, without its Sync
         self.turns_file.write_text("0\n")
 
@@ -53,6 +55,9 @@ class Conversation:
         self.sent.write(b"".join(message for _, message in messages))
 
     def answer(self, data):
+        if self.ready:
+            self.received += len(data)
+            self.received_file.write_text(f"{self.received}\n")
         for kind, _ in self.from_server.split(data):
             if kind == b"Z":
                 self.outstanding -= 1 if self.ready else 0

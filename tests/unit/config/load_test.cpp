@@ -29,7 +29,7 @@ std::string fingerprint(const Settings& s) {
       fmt::format("|{}|{}|{}|{}|{}|{}|{}|{}|", s.connect_wait.count(), s.connect_timeout.count(), s.auth_wait.count(),
                   s.limits.lock_wait.count(), s.limits.lock_timeout.count(), s.limits.lock_retry_budget.count(),
                   s.limits.statement_timeout.count(), s.limits.deadline.count());
-  text += fmt::format("{}|{}|", s.limits.watch, s.limits.queue_limit);
+  text += fmt::format("{}|{}|{}|{}|", s.limits.watch, s.limits.queue_limit, s.limits.pipeline, s.limits.async_commits);
   text += fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|", number(s.policy.on_ahead), number(s.policy.on_out_of_order),
                       number(s.policy.on_missing), number(s.policy.phase), s.yes, s.verbose, number(s.format),
                       number(s.log_format));
@@ -244,6 +244,21 @@ TEST_CASE("the watcher can be switched off and told when to give way, wherever o
   const core::Limits from_file = run_load({"up"}, {}, file).settings.limits;
   CHECK_FALSE(from_file.watch);
   CHECK(from_file.queue_limit == 7);
+}
+
+TEST_CASE("pipelining and commits that do not wait for the disk can be switched off") {
+  const auto limits = [](const std::vector<std::string>& line, const Environment& environment = {}) {
+    return run_load(line, environment).settings.limits;
+  };
+  CHECK(limits({"up"}).pipeline);
+  CHECK(limits({"up"}).async_commits);
+  CHECK_FALSE(limits({"up", "--pipeline", "off"}).pipeline);
+  CHECK_FALSE(limits({"up"}, {{"LOCKKEEPER_ASYNC_COMMITS", "off"}}).async_commits);
+  const TempDir directory;
+  const std::string file = directory.write("lockkeeper.yaml", "pipeline: off\nasync_commits: off\n");
+  CHECK_FALSE(run_load({"up"}, {}, file).settings.limits.pipeline);
+  CHECK_FALSE(run_load({"up"}, {}, file).settings.limits.async_commits);
+  CHECK(limits({"up", "--pipeline=on"}, {{"LOCKKEEPER_PIPELINE", "off"}}).pipeline);
 }
 
 TEST_CASE("on a terminal a refused login is not tried again, unless asked for") {
