@@ -20,7 +20,7 @@ packages = scripts/install-packages.sh
 build = cmake --preset $(1) && cmake --build --preset $(1) -j $(JOBS)
 cpp_files = find src tests -name '*.[ch]pp' -print0
 
-.PHONY: help build demo test test-all e2e image release format lint clean
+.PHONY: help build demo test test-all bench e2e image release format lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1 \2/p' Makefile | while read -r name text; do printf 'make %-10s%s\n' "$$name" "$$text"; done
@@ -48,7 +48,11 @@ test-all: ## what takes longer: every PostgreSQL version, chart, manifests, stat
 	$(packages) build test fuzz long deploy release image
 	$(call build,dev)
 	scripts/run-ctest.sh build/dev -j $(JOBS) -L '^(long|deploy|image)$$' -R '$(TESTS)'
-	$(MAKE) lint
+
+bench: ## Lockkeeper beside its peers: docs/benchmarks.md and its pictures (bench/run.sh has the variables)
+	$(packages) bench
+	$(MAKE) release ARCHS=$$(dpkg --print-architecture)
+	bench/run.sh dist/lockkeeper-linux-$$(dpkg --print-architecture)
 
 image: ## the container image, lockkeeper:VERSION, by docker, buildah or podman; PLATFORM=arm64 for the other machine
 	PLATFORM='$(PLATFORM)' scripts/image.sh
@@ -69,8 +73,7 @@ lint: ## formatting, shell scripts, clang-tidy
 	tests/checks/sources.sh format
 	tests/checks/sources.sh shell
 	cmake --preset dev
-	run-clang-tidy -p build/dev -quiet -j $(JOBS) '$(CURDIR)/src/.*[.]cpp' >build/dev/tidy.log 2>&1 \
-	  || { grep -E -A 3 '(error|warning): ' build/dev/tidy.log; exit 1; }
+	python3 tests/checks/tidy.py build/dev $(JOBS)
 
 clean: ## removes build/ and dist/
 	rm -rf build dist

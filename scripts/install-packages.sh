@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# install-packages.sh [build|test|demo|fuzz|long|deploy|release|engine|image]...: installs the Debian packages (12 or
-# 13) that building, testing, the demo, fuzzing, the long tests, the tests of chart and manifests, the static release,
-# the image and its tests need. Says what is missing and installs only that; needs no network and no privilege when
-# nothing is missing. With --dry-run it only says.
+# install-packages.sh [build|test|demo|fuzz|long|bench|deploy|release|engine|image]...: installs the Debian packages (12
+# or 13) that building, testing, the demo, fuzzing, the long tests, the benchmark, the tests of chart and manifests, the
+# static release, the image and its tests need. Says what is missing and installs only that; needs no network and no
+# privilege when nothing is missing. With --dry-run it only says.
 #
 # The packages postgresql, pgbouncer and those of Prometheus start services when they are installed: for as long as this
 # script installs, a policy-rc.d forbids that, where the machine has none of its own. They stay enabled, so a machine
@@ -25,12 +25,13 @@ test=(
 demo=("${servers[@]}")
 fuzz=(clang-19 libclang-rt-19-dev)
 long=(pgbouncer)
+bench=(libdbd-pg-perl maven postgresql python3 python3-pip sqitch unzip) # other peers: npm, PyPI, Go, Maven
 deploy=(curl jq prometheus python3 python3-yaml shellcheck unzip yamllint) # chart and manifests; helm and kubectl come with npm packages
 release=(debootstrap zstd)                         # everything else is installed inside of the root that it makes
 engine=(buildah debootstrap)                       # `make image` where there is nothing that builds images
 image=(
   binutils buildah curl dnsmasq-base gcc iproute2 jq libc6-dev openssl podman postgresql prometheus-pushgateway
-  qemu-user-static runc yamllint
+  qemu-user-static runc valgrind yamllint
 )
 
 missing=() wanted=()
@@ -57,6 +58,12 @@ for purpose in "$@"; do
       want "${long[@]}"
       command -v npm >/dev/null || want nodejs npm
       ;;
+    bench)
+      want "${bench[@]}"
+      command -v npm >/dev/null || want nodejs npm
+      command -v go >/dev/null || want golang-go
+      command -v java >/dev/null || want default-jre-headless
+      ;;
     deploy)
       want "${deploy[@]}"
       command -v npm >/dev/null || want nodejs npm
@@ -65,7 +72,7 @@ for purpose in "$@"; do
     engine) want "${engine[@]}" ;;
     image) want "${image[@]}" ;;
     *)
-      echo "usage: install-packages.sh [--dry-run] [build|test|demo|fuzz|long|deploy|release|engine|image]..." >&2
+      echo "usage: install-packages.sh [--dry-run] [build|test|demo|fuzz|long|bench|deploy|release|engine|image]..." >&2
       exit 2
       ;;
   esac

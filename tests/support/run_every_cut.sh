@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run_every_cut.sh BINARY: the scripts of tests/cli that cut or kill a run, at every message (the dearer ones at each
-# few) instead of at some, and what they counted.
+# few) instead of at some, and what they counted. With a binary that has no sanitizers it takes a third of the time.
 set -euo pipefail
 support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/support/common.sh
