@@ -60,16 +60,32 @@ DEFERRED); INSERT INTO child VALUES (7);'
 both commit_fails 12
 
 small 1 2 4 5
-mig 3_expects <<<'CREATE TABLE t3 (id int DEFAULT 7, name varchar(20) NOT NULL);'
+mig 3_expects <<<"CREATE TABLE t3 (id int DEFAULT 7 CONSTRAINT few CHECK (id < 9), name varchar(20) NOT NULL);
+CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE INDEX t3_name ON t3 (name);"
 mig 3_expects migration.yaml <<<'expect:
   columns: {t3: {id: {type: bigint}, name: {type: text, nullable: true}, other: {type: text}}}
-  indexes: {t3_id: {table: t3}}
+  indexes: {t3_id: {table: t3}, t3_name: {table: t1, unique: true}}
+  enums: {mood: [good, worse], nothing: [a]}
+  constraints: {t3: {few: {validated: false}, many: {}}}
+  tables: {t1: {absent: true}, t9: {}}
   sql: {rows: SELECT count(*) > 0 FROM t3, unknown: "SELECT NULL::boolean", two: "VALUES (true), (true)"}'
 both broken 16
 mig 3_expects <<<'CREATE TABLE t3 (id int);'
 mig 3_expects migration.yaml <<<'expect: {sql: {first: SELECT false, divides: SELECT 1 / (SELECT count(*) FROM t3) = 1, last: SELECT false}}'
 small 1 2 4 5
 both broken_by_error 16
+
+small 1 2 4
+mig 3_holds <<<"CREATE TABLE t3 (id int DEFAULT 7 CONSTRAINT few CHECK (id < 9), name varchar(20) NOT NULL);
+CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE UNIQUE INDEX t3_name ON t3 (name);"
+mig 3_holds migration.yaml <<<'expect:
+  columns: {t3: {id: {type: int, nullable: true, default: "7"}, name: {type: varchar(20), default: null}, gone: {absent: true}}}
+  indexes: {t3_name: {table: t3, unique: true}}
+  enums: {mood: [bad, good]}
+  constraints: {t3: {few: {}, many: {absent: true}}}
+  tables: {t9: {absent: true}}
+  sql: {text: "VALUES (true::text)", comment: "SELECT true -- so"}'
+both holds 0
 
 # What only a person, or we, would call the same default is looked at by us: it holds.
 small 1 2 4

@@ -26,8 +26,16 @@ mig 1_first migration.yaml <<<'expect: {columns: {t: {id: {type: integer}}}}'
 run up
 expect_code 0
 
-mig 2_column <<<'ALTER TABLE t ADD COLUMN name text;'
-mig 2_column migration.yaml <<<'expect: {columns: {t: {name: {type: text, nullable: true}}}, tables: {t: {}}}'
+mig 2_column <<<"ALTER TABLE t ADD COLUMN name text DEFAULT 'a' CONSTRAINT short CHECK (length(name) < 9);
+CREATE UNIQUE INDEX t_id ON t (id);
+CREATE TYPE colour AS ENUM ('red', 'green');"
+mig 2_column migration.yaml <<<"expect:
+  columns: {t: {id: {nullable: true, default: null}, name: {type: text, nullable: true, default: \"'a'\"}, gone: {absent: true}}}
+  tables: {t: {}, u: {absent: true}}
+  indexes: {t_id: {table: t, unique: true}}
+  constraints: {t: {short: {}}}
+  enums: {colour: [green, red]}
+  sql: {empty: SELECT count(*) = 0 FROM t}"
 run_proxied up
 expect_code 0
 echo "one migration with expectations: $turns turns"
