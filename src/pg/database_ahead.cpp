@@ -127,10 +127,10 @@ AttemptResult Database::apply_ahead(const Attempt& attempt) {
     }
     const Sent failed = forget_sent();
     m_connection.throw_if_stopped();
-    if (seen.gave_way.empty()) {  // a cancel for the one before may have come too late for it
+    if (seen.gave_way.empty() && m_late_reach > 0) {  // a cancel for one before came too late for it
       seen.gave_way = m_late_give_way;
     }
-    m_late_give_way.clear();
+    m_late_reach = 0;
     if (!explain(failed, results, seen, result)) {
       roll_back();  // only the server's, stricter eyes saw something: look with ours
       return apply_alone(attempt);
@@ -164,8 +164,8 @@ void Database::take_committed(const std::vector<Result>& results, const Sighting
   if (!seen.gave_way.empty()) {
     m_late_give_way = seen.gave_way;
     m_late_reach = m_sent.size();
-  } else if (m_late_reach > 0 && --m_late_reach == 0) {
-    m_late_give_way.clear();
+  } else if (m_late_reach > 0) {
+    --m_late_reach;
   }
 }
 

@@ -24,7 +24,7 @@ for delay in 0.005 0.015 0.03; do
   hold BEGIN 'LOCK TABLE base'
   URL="${direct%@*}@127.0.0.1:$port/${direct##*/}?sslmode=disable&gssencmode=disable" \
     start run up --queue-limit 1 --lock-timeout 8s
-  wait_sql 'SELECT count(*) > 0 FROM pg_locks WHERE NOT granted' t
+  wait_sql "SELECT count(*) FROM pg_locks WHERE relation = 'base'::regclass AND NOT granted" 1
   for _ in 1 2 3; do # who queues up behind it
     psql -Xqc 'SELECT count(*) FROM base' "$direct" >/dev/null 2>&1 &
     jobs_of_test+=("$!")
