@@ -24,7 +24,7 @@ test=(
 )
 demo=("${servers[@]}")
 fuzz=(clang-19 libclang-rt-19-dev)
-long=(pgbouncer)
+long=(mount pgbouncer)
 bench=(libdbd-pg-perl maven postgresql python3 python3-pip sqitch unzip) # other peers: npm, PyPI, Go, Maven
 deploy=(curl jq prometheus python3 python3-yaml shellcheck unzip yamllint) # chart and manifests; helm and kubectl come with npm packages
 release=(debootstrap zstd)                         # everything else is installed inside of the root that it makes

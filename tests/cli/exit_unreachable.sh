@@ -43,3 +43,31 @@ sql "ALTER ROLE $ROLE CONNECTION LIMIT 5"
 finish waiting
 expect_code 0
 expect_err 'connect_retry.*too many connections'
+
+# The same with the slots of the whole server taken: by others, until they go.
+LOCKKEEPER_TEST_CONF=$'max_connections = 6\nsuperuser_reserved_connections = 2\nmax_wal_senders = 0' own_cluster
+new_db slots
+mig 1_a <<<'CREATE TABLE a (id int);'
+new_role slots
+sql "GRANT CREATE ON DATABASE ${DB}_slots TO $ROLE; GRANT CREATE ON SCHEMA public TO $ROLE"
+admin=$URL
+URL=$ROLE_URL
+crowd() { # again, should what looks on have been in the way
+  until PGAPPNAME=crowd psql -Xqc 'SELECT pg_sleep(600)' "$URL" || [[ -e released ]]; do sleep 0.1; done
+}
+for _ in {1..4}; do
+  crowd </dev/null >/dev/null 2>&1 &
+  jobs_of_test+=("$!")
+done
+URL=$admin
+wait_sql "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'crowd' AND state = 'active'" 4
+URL=$ROLE_URL
+unreachable '(remaining connection slots|too many clients).*53300' 3 --connect-wait 0
+start waiting up --connect-wait 60s
+sleep 1
+URL=$admin
+touch released
+sql "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'crowd'" >/dev/null
+finish waiting
+expect_code 0
+expect_err 'connect_retry.*(remaining connection slots|too many clients)'
