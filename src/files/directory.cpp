@@ -321,7 +321,7 @@ void scan_directory(const std::string& path, DirectoryName name, Scanned& scanne
 template <typename Values, typename Less>
 void put_in_order(Values& values, Less less) {
   if (!std::is_sorted(values.begin(), values.end(), less)) {
-    std::stable_sort(values.begin(), values.end(), less);
+    std::sort(values.begin(), values.end(), less);
   }
 }
 
@@ -329,7 +329,9 @@ using NamedVersion = std::pair<core::Version, std::string_view>;  ///< and the n
 
 void check_duplicates(std::vector<NamedVersion> versions, const std::string& directory,
                       std::vector<ErrorInfo>& problems) {
-  put_in_order(versions, [](const auto& a, const auto& b) { return a.first < b.first; });
+  put_in_order(versions, [](const auto& a, const auto& b) {
+    return a.first == b.first ? a.second < b.second : a.first < b.first;
+  });
   for (std::size_t i = 1; i < versions.size(); ++i) {
     if (versions[i].first == versions[i - 1].first) {
       problems.push_back(file_problem(join(directory, versions[i].second),
