@@ -1,5 +1,6 @@
-"""tidy.py BUILD_DIR JOBS: clang-tidy over all of src/, with the rules of .clang-tidy. What it says is in
-BUILD_DIR/tidy; the problems are printed.
+"""tidy.py BUILD_DIR JOBS [MODE]: clang-tidy over all of src/, with the rules of .clang-tidy. What it says is in
+BUILD_DIR/tidy; the problems are printed. MODE is the static analyzer's: deep (also without MODE; four times as long) or
+shallow.
 
 Most of its time goes into headers, so the files of one directory are looked at together, as one that includes them
 all. One whose names clash with another's there is looked at by itself. The static analyzer follows paths only in the
@@ -15,6 +16,7 @@ import sys
 
 root = pathlib.Path(__file__).resolve().parents[2]
 build, jobs = pathlib.Path(sys.argv[1]).resolve(), int(sys.argv[2])
+mode = sys.argv[3] if len(sys.argv) > 3 else "deep"
 work = build / "tidy"
 
 
@@ -51,8 +53,10 @@ def together(name, flags, files):
 
 def tidy(job):
     unit, checks = job
+    analyzer = ["-Xclang", "-analyzer-config", "-Xclang", f"mode={mode}"]
     run = subprocess.run(["clang-tidy", "-p", work, f"--config-file={root}/.clang-tidy", "-quiet",
-                          f"--checks={checks}", unit], cwd=build, capture_output=True, text=True)
+                          f"--checks={checks}", *(f"--extra-arg={word}" for word in analyzer), unit],
+                         cwd=build, capture_output=True, text=True)
     (work / f"{unit.parent.name}.{unit.stem}.{checks[:2]}.log").write_text(run.stdout + run.stderr)
     return run.returncode, run.stdout
 
