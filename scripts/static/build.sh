@@ -41,8 +41,7 @@ if [[ $1 != "$(dpkg --print-architecture)" ]]; then
     -DCMAKE_EXE_LINKER_FLAGS="-B/usr/lib/$triplet -L/usr/lib/$triplet")
 fi
 cmake -G Ninja -Wno-dev -S "$source" -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-Os \
-  -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=0 -DLOCKKEEPER_STATIC=ON -DLOCKKEEPER_TESTS=OFF \
-  -DCMAKE_COMPILE_WARNING_AS_ERROR=ON -DCMAKE_PREFIX_PATH="$prefix" \
+  -DLOCKKEEPER_STATIC=ON -DLOCKKEEPER_TESTS=OFF -DCMAKE_COMPILE_WARNING_AS_ERROR=ON -DCMAKE_PREFIX_PATH="$prefix" \
   "${options[@]}" >"$work/configure.log" 2>&1 || {
   tail -n 40 "$work/configure.log" >&2
   die "cmake found something missing"

@@ -529,7 +529,7 @@ TEST_CASE("a tablespace that was made or dropped is not made or dropped again by
   Fixture f;
   const std::string name = test::unique_name();
   const std::string directory = f.admin.value("SHOW data_directory") + "-" + name;
-  f.admin.run("COPY (SELECT 1) TO PROGRAM 'mkdir " + directory + "'");
+  f.admin.run("COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; mkdir " + directory + "'");
   const std::string create = "CREATE TABLESPACE " + name + " LOCATION '" + directory + "';";
   const std::string drop = "DROP TABLESPACE " + name + ";";
   CHECK_FALSE(f.run(create, Doubt::yes));
@@ -538,7 +538,7 @@ TEST_CASE("a tablespace that was made or dropped is not made or dropped again by
   CHECK_FALSE(f.run(drop, Doubt::yes));
   CHECK_FALSE(f.run(drop, Doubt::yes));
   CHECK(f.refusal(drop) == "42704");
-  f.admin.run("COPY (SELECT 1) TO PROGRAM 'rmdir " + directory + "'");
+  f.admin.run("COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; rmdir " + directory + "'");
 }
 
 TEST_CASE("a subscription that was made or dropped is not made or dropped again by an attempt that goes on") {
