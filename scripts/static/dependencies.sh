@@ -53,34 +53,63 @@ run() {
   }
 }
 
-# source_package NAME: unpacks a source package to $work/NAME. A mirror may lack the files of the newest version for a
-# while: then another version, and at last a version's tarball without Debian's patches.
-source_package() {
-  local name=$1 version versions directory how upstream
-  versions=$(apt-cache madison "$name" | awk '$NF == "Sources" {print $3}' | sort -Vru)
-  [[ -n $versions ]] || die "apt knows no source package $name: scripts/static/packages.sh $1"
-  mkdir "$work/fetch-$name"
-  cd "$work/fetch-$name"
-  for how in patched tarball; do
-    for version in $versions; do
-      if [[ $how == patched ]]; then
-        apt-get -qq source "$name=$version" >log 2>&1 || continue
-      else
-        apt-get -qq source --tar-only "$name=$version" >log 2>&1 || continue
-        tar -xf "${name}"_*.orig.tar.*[!c]
-      fi
-      directory=$(find . -mindepth 1 -maxdepth 1 -type d)
-      mv "$directory" "$work/$name"
-      upstream=${version#*:}
-      upstream=${upstream%-*}
-      printf '%s %s %s %s\n' "$name" "$version" "$upstream" "$how" >>"$prefix/versions.txt"
-      [[ $how == patched ]] && how="with Debian's patches" || how="without Debian's patches"
-      echo "dependencies.sh: $name $version, $how"
-      cd "$work"
-      return
-    done
+# Older versions, for source_package, with the SHA-256 of their .dsc files, which name all others with theirs.
+known_sources=(
+  'postgresql-17 17.11-0+deb13u1 bf148ae423a982707c3f60672c3a072ef62b701bd9f5df847d9f4b8c9b3e3b18'
+  'postgresql-17 17.10-0+deb13u1 5bc74b90b27b78101b93d04645fc5db8671713ae88b4836decacc7204464b708'
+)
+
+# fetch_known NAME VERSION SHA256: what apt-get source does, for a version that apt does not know (any more), from
+# whichever of its mirrors has all files.
+fetch_known() {
+  local dsc=$1_$2.dsc mirror hash file
+  # shellcheck disable=SC2016 # apt replaces it
+  for mirror in $(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Sources' | sort -u); do
+    mirror=${mirror%/}/pool/main/${1:0:1}/$1
+    /usr/lib/apt/apt-helper download-file "$mirror/$dsc" "$dsc" "SHA256:$3" || continue
+    while read -r hash file; do
+      /usr/lib/apt/apt-helper download-file "$mirror/$file" "$file" "SHA256:$hash" </dev/null || continue 2
+    done < <(awk '/^[^ ]/ {wanted = /^Checksums-Sha256:/} wanted && NF == 3 {print $1, $3}' "$dsc")
+    dpkg-source --no-check --extract "$dsc" && return
   done
-  die "no version of the source package $name can be fetched: $(tail -n 3 log)"
+  return 1
+}
+
+# source_package NAME: unpacks a source package to $work/NAME. A mirror may lack the files of the newest version for a
+# while: then another version that apt knows; a version's tarball without Debian's patches; or, because after a point
+# release apt knows the newest version only, one of known_sources.
+source_package() {
+  local name=$1 versions ways=() way how version sha256 upstream log=$work/fetch-$1.log
+  mapfile -t versions < <(apt-cache madison "$name" | awk '$NF == "Sources" {print $3}' | sort -Vru)
+  ((${#versions[@]} > 0)) || die "apt knows no source package $name: scripts/static/packages.sh $1"
+  ways=("${versions[@]/#/patched }" "${versions[@]/#/tarball }")
+  for way in "${known_sources[@]}"; do
+    [[ ${way%% *} != "$name" ]] || ways+=("known ${way#* }")
+  done
+  for way in "${ways[@]}"; do
+    read -r how version sha256 <<<"$way"
+    rm -rf "$work/fetch-$name"
+    mkdir "$work/fetch-$name"
+    cd "$work/fetch-$name"
+    case $how in
+      patched) apt-get -qq source "$name=$version" ;;
+      tarball) apt-get -qq source --tar-only "$name=$version" && tar -xf "${name}"_*.orig.tar.*[!c] ;;
+      known) fetch_known "$name" "$version" "$sha256" ;;
+    esac >"$log" 2>&1 || continue
+    mv "$(find . -mindepth 1 -maxdepth 1 -type d)" "$work/$name"
+    upstream=${version#*:}
+    upstream=${upstream%-*}
+    printf '%s %s %s\n' "$name" "$version" "$upstream" >>"$prefix/versions.txt"
+    case $how in
+      patched) how="with Debian's patches" ;;
+      tarball) how="without Debian's patches" ;;
+      known) how="with Debian's patches; apt's own version, ${versions[0]}, cannot be fetched" ;;
+    esac
+    echo "dependencies.sh: $name $version, $how"
+    cd "$work"
+    return
+  done
+  die "no version of the source package $name can be fetched: $(tail -n 3 "$log")"
 }
 
 build_libpq() {
