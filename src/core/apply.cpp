@@ -17,7 +17,8 @@ using util::Error;
 using util::ErrorInfo;
 using util::Outcome;
 
-constexpr Duration k_lock_poll{250};
+constexpr Duration k_first_lock_poll{20};
+constexpr Duration k_longest_lock_poll{250};
 constexpr Duration k_lock_report_every = std::chrono::seconds(10);
 constexpr Duration k_first_retry{100};
 constexpr Duration k_deadline_margin{250};
@@ -26,15 +27,18 @@ constexpr Duration k_longest_retry = std::chrono::seconds(15);
 /// Waits between retries: doubling, with jitter, so that runners and traffic do not meet again in step.
 class Backoff {
  public:
+  Backoff(Duration first, Duration longest) : m_base(first), m_longest(longest) {}
+
   Duration next() {
     std::uniform_real_distribution<double> jitter(0.5, 1.0);
     const Duration wait(static_cast<Duration::rep>(static_cast<double>(m_base.count()) * jitter(m_random)));
-    m_base = std::min(m_base * 2, k_longest_retry);
+    m_base = std::min(m_base * 2, m_longest);
     return wait;
   }
 
  private:
-  Duration m_base = k_first_retry;
+  Duration m_base;
+  Duration m_longest;
   std::minstd_rand m_random{std::random_device{}()};
 };
 
@@ -98,13 +102,14 @@ class LockWait {
       m_told = m_run.clock.now();
       m_run.observer.on(LockWaiting{.holder = holder, .waited = waited(), .limit = m_run.limits.lock_wait});
     }
-    m_run.clock.sleep(m_limit.cap(m_run.clock, k_lock_poll));
+    m_run.clock.sleep(m_limit.cap(m_run.clock, m_polls.next()));
   }
 
  private:
   Run& m_run;
   util::SteadyTime m_begin;
   util::Deadline m_limit;
+  Backoff m_polls{k_first_lock_poll, k_longest_lock_poll};
   std::optional<util::SteadyTime> m_told;
 };
 
@@ -208,7 +213,7 @@ class StepRunner {
   template <typename Call>
   std::optional<SqlFailure> with_retries(const Call& call) {
     std::optional<util::Deadline> budget;  // from the first attempt that could wait for a table
-    Backoff backoff;
+    Backoff backoff{k_first_retry, k_longest_retry};
     for (std::size_t tries = 1;; ++tries) {
       keep_lock_timeout_within_deadline(m_run, m_attempt);
       const auto limit =
